@@ -1,0 +1,1 @@
+//! The wire dialects in front: creates executions and waits for their status.

@@ -1,0 +1,1 @@
+//! Where bytes live: content-addressed objects over object_store.

@@ -1,0 +1,1 @@
+//! The kinds of carrel.dev: what the cluster says. No I/O.

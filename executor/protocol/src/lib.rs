@@ -1,0 +1,1 @@
+//! What goes over the wire between operator and executor. No I/O.

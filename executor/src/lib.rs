@@ -1,0 +1,1 @@
+//! The server in the untrusted pod that starts programs and keeps their outcomes.

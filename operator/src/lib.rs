@@ -1,0 +1,1 @@
+//! Reconciles the four kinds: warm pools, executions, expiry.

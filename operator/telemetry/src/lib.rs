@@ -1,0 +1,1 @@
+//! Logs, metrics and the admin port, shared by the servers.

@@ -1,0 +1,1 @@
+//! The carrel binary: operator, shim, an in-process Kubernetes API and a local node.

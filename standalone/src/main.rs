@@ -1,0 +1,2 @@
+//! The `carrel` command.
+fn main() {}
