@@ -25,7 +25,7 @@ pub enum Frame {
     /// The last line.
     Ended {
         /// What came of it.
-        outcome: Outcome,
+        outcome: Box<Outcome>,
     },
 }
 

@@ -85,7 +85,7 @@ fn a_request_with_a_field_of_a_later_version_is_refused() {
 fn frames_are_frozen() {
     freeze("frame_started", &Frame::Started { started_unix_milliseconds: 1_700_000_000_000 });
     freeze("frame_output", &Frame::Output { stream: Stream::Stderr, text: "é\u{0}\n".to_owned() });
-    freeze("frame_ended", &Frame::Ended { outcome: outcome(End::Exited { code: 0 }) });
+    freeze("frame_ended", &Frame::Ended { outcome: Box::new(outcome(End::Exited { code: 0 })) });
 }
 
 #[test]
