@@ -1,6 +1,8 @@
 //! The JSON of every message, frozen. A difference here is a change of the wire protocol: it needs a
 //! new `PROTOCOL_VERSION`, or must be readable by the other side as it is.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use protocol::{
     Claims, End, EnvVariable, ErrorBody, ErrorCode, ExecuteRequest, FileEntry, Frame, HeldRun, InputFile,
     Interpreter, Inventory, Method, Outcome, PROTOCOL_VERSION, Readiness, ResultPart, RunLimits, RunState,
