@@ -1,242 +1,39 @@
 """Runs one program in this fresh interpreter, so that the program sees plain CPython.
 
 Started by the executor as `python3 -I -B -u -X utf8 runner.py JOB_FD RESULT_FD`. The job is JSON
-on JOB_FD, the program's own results (a tool's output) leave on RESULT_FD.
+on JOB_FD, the program's own results (a tool's output) leave on RESULT_FD. It is not a sandbox:
+the walls are the executor's.
 
-This file is the whole plain path and is compiled at every start, so it stays small and imports
-nothing that the interpreter has not loaded already. What only some jobs need is in the files
-beside it and is loaded by `companion`. It is not a sandbox: the walls are the executor's.
+This file is compiled at every start, so it is only the frame in which the program runs. The
+files beside it can be compiled ahead, once, with `runner.py --compile`.
 """
 
-import io
 import os
 import sys
 
-ONLY_AST = 0x0400  # ast.PyCF_ONLY_AST, without the cost of importing ast
 HERE = os.path.dirname(os.path.abspath(__file__))
-FILE_LOADER = sys.modules["_frozen_importlib_external"].SourceFileLoader
-
-
-class JsonSettings:
-    """What `json.JSONDecoder` would hand to the C scanner; importing json costs more than a run."""
-
-    strict = True
-    object_hook = None
-    object_pairs_hook = None
-    parse_float = float
-    parse_int = int
-    parse_constant = float
-
-
-def parse_json(text):
-    """Parses JSON without importing json when the C scanner is there."""
-    try:
-        from _json import make_scanner
-
-        return make_scanner(JsonSettings)(text.strip(), 0)[0]
-    except (ImportError, AttributeError):
-        import json
-
-        return json.loads(text)
-
-
-def read_job(job_fd):
-    """Reads the whole job and closes its descriptor, so that the program cannot read it again."""
-    with io.FileIO(job_fd) as file:
-        return parse_json(file.readall().decode("utf-8"))
 
 
 def companion(name):
     """Loads a file beside this one without putting its folder on sys.path or a name in sys.modules."""
-    loader = FILE_LOADER("carrel_" + name, HERE + "/" + name + ".py")
+    loader_type = sys.modules["_frozen_importlib_external"].SourceFileLoader
+    loader = loader_type("carrel_" + name, HERE + "/" + name + ".py")
     module = type(sys)(loader.name)
     module.__file__ = loader.path
     exec(loader.get_code(loader.name), module.__dict__)
     return module
 
 
-class Source:
-    """The program's text, and the ways in which CPython asks for its lines.
-
-    There is no file behind the program's name: a file in the workspace would show up in the
-    program's own listing. So whatever looks for the file gets the text from here.
-    """
-
-    def __init__(self, text, path):
-        self.text = text.removeprefix("\ufeff")
-        self.path = path
-
-    def lines(self):
-        """The lines as `readlines` of a file gives them; str.splitlines splits at form feeds too."""
-        return io.StringIO(self.text, newline=None).readlines()
-
-    def fill_linecache(self, linecache):
-        """No modification time: such an entry is never checked against the disk."""
-        lines = self.lines()
-        if lines and not lines[-1].endswith("\n"):
-            lines[-1] += "\n"
-        linecache.cache[self.path] = (len(self.text), None, lines, self.path)
-
-    def with_file(self, function, *args, **keywords):
-        """Calls `function` while io.open, which C code uses to show source lines, finds the text."""
-        original = io.open
-
-        def opener(name, *rest, **options):
-            if name != self.path or rest != ("rb",):
-                return original(name, *rest, **options)
-            descriptor = os.memfd_create("source", os.MFD_CLOEXEC)
-            # The text is UTF-8 whatever a cookie says; a cookie line is a comment, never shown.
-            os.write(descriptor, self.text.encode().replace(b"coding:", b"coding :", 1))
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            return original(descriptor, "rb")
-
-        io.open = opener
-        try:
-            return function(*args, **keywords)
-        finally:
-            io.open = original
-
-    def hooked(self, hook):
-        """`hook`, CPython's own way to report an exception, with source lines."""
-
-        def report(*args):
-            self.with_file(hook, *args)
-
-        return report
-
-    def compile(self, what, mode="exec", flags=0):
-        """Compiles text or a tree; an error carries its source line as if there were a file."""
-        try:
-            if "\0" in self.text:
-                raise self.null_byte_error()
-            return self.with_file(compile, what, self.path, mode, flags, dont_inherit=True)
-        except SyntaxError as error:
-            if error.text is None and error.filename == self.path and error.lineno:
-                error.text = "".join(self.lines()[error.lineno - 1 : error.lineno]) or None
-            raise
-
-    def null_byte_error(self):
-        """compile() words this differently for text than CPython does for a file."""
-        before = self.text.partition("\0")[0].splitlines() or [""]
-        where = (self.path, len(before), None, before[-1])
-        return SyntaxError("source code cannot contain null bytes", where)
-
-
-class OnImport:
-    """A finder that finds nothing itself, but calls a function when a module has been loaded."""
-
-    def __init__(self, actions):
-        self.actions = actions
-
-    def find_spec(self, name, path=None, target=None):
-        action = self.actions.pop(name, None)
-        if action is None:
-            return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(name, path, target)
-            if spec is not None:
-                self.call_after(spec.loader, action)
-                return spec
-        return None
-
-    @staticmethod
-    def call_after(loader, action):
-        """The loader belongs to this one module, so its own attribute can stand before the class's."""
-        execute = loader.exec_module
-
-        def exec_module(module):
-            execute(module)
-            action(module)
-
-        loader.exec_module = exec_module
-
-
-def show_source_lines(source):
-    """Lets everything that prints a traceback or a warning find the program's lines."""
-    if sys.version_info < (3, 13):  # from 3.13 on these two go through linecache
-        import _thread
-
-        sys.excepthook = sys.__excepthook__ = source.hooked(sys.excepthook)
-        _thread._excepthook = source.hooked(_thread._excepthook)
-        if "threading" in sys.modules:
-            threading = sys.modules["threading"]
-            threading.excepthook = threading.__excepthook__ = _thread._excepthook
-    sys.unraisablehook = sys.__unraisablehook__ = source.hooked(sys.unraisablehook)
-
-
-def watch_imports(source, save_figures):
-    """Registers what has to happen when the program, or a library of it, loads certain modules."""
-    actions = {"linecache": source.fill_linecache}
-    if "linecache" in sys.modules:
-        actions.pop("linecache")(sys.modules["linecache"])
-    if save_figures:
-        actions["matplotlib.pyplot"] = lambda module: companion("figures").patch_pyplot(module)
-        actions["PIL.Image"] = lambda module: companion("figures").patch_image(module)
-    sys.meta_path.insert(0, OnImport(actions))
-
-
-def make_main(path, variables):
-    """A `__main__` like CPython's own: pickling and multiprocessing look classes up in it."""
-    main = type(sys)("__main__")
-    main.__loader__ = FILE_LOADER("__main__", path)
-    main.__annotations__ = {}
-    main.__builtins__ = sys.modules["builtins"]
-    main.__file__ = path
-    main.__cached__ = None
-    main.__dict__.update(variables or {})
-    sys.modules["__main__"] = main
-    return main.__dict__
-
-
-def prepare(job):
-    """Sets up everything the program can see; returns its source and its namespace."""
-    source = Source(job["code"], job["entryPath"])
-    show_source_lines(source)
-    watch_imports(source, job.get("saveFigures"))
-    sys.argv[:] = [source.path, *(job.get("args") or ())]
-    sys.path.insert(0, job.get("workspace") or os.getcwd())
-    return source, make_main(source.path, job.get("variables"))
-
-
-def fail_to_compile(error):
-    """Reports as CPython does before any line has run: without a traceback."""
-    sys.excepthook(type(error), error, None)
-    raise SystemExit(1)
-
-
-def steps(job, source, namespace, result_fd):
-    """The calls that make up the run: a code object and a function that runs it, in order."""
-    try:
-        if job.get("toolInput") is not None:
-            return companion("tool").steps(job, source, namespace, result_fd)
-        os.close(result_fd)
-        if job["interpreter"] == "PythonOrShell":
-            return companion("shell").steps(source, namespace)
-        if job.get("interactive"):
-            return companion("interactive").steps(source)
-        return [(exec, source.compile(source.text))]
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        error.__traceback__ = None
-        return error
-
-
 if __name__ == "__main__":
-    job_fd, result_fd = int(sys.argv[1]), int(sys.argv[2])
-    os.set_inheritable(result_fd, False)
-    job = read_job(job_fd)
-    source, namespace = prepare(job)
-    todo = steps(job, source, namespace, result_fd)
-    if isinstance(todo, BaseException):
-        fail_to_compile(todo)
+    if sys.argv[1:] == ["--compile"]:
+        companion("precompile").compile_all(HERE)
+        raise SystemExit
+    program = companion("program").start(int(sys.argv[1]), int(sys.argv[2]), companion)
     # The program runs from here, one frame deep, and its exception leaves through CPython's own
     # door: a bare `raise` adds no entry, so the traceback begins with the program's first frame.
     try:
-        for run, code in todo:
-            run(code, namespace)
+        for run, code in program.steps:
+            run(code, program.namespace)
     except BaseException as error:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename != source.path:
-            trace = trace.tb_next
-        if trace is not None:
-            error.__traceback__ = trace
+        program.strip(error)
         raise
