@@ -1,1 +1,16 @@
 //! Logs, metrics and the admin port, shared by the servers.
+//!
+//! What is worth logging or counting is decided where it happens; this crate decides only how it looks.
+//! It knows nothing of Kubernetes. The executor does not use it: what runs beside untrusted code keeps its
+//! dependencies few.
+
+mod admin;
+mod json;
+mod logs;
+mod metrics;
+
+pub use crate::{
+    admin::Admin,
+    logs::{Guard, InitError, LogFormat, LogSettings, init, init_with},
+    metrics::{LATENCY_BUCKETS_SECONDS, exposition, latency_histogram, new_registry},
+};

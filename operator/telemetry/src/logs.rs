@@ -1,0 +1,206 @@
+//! Where log lines go and which of them: standard error, in one of two forms.
+//!
+//! Standard output is never used: there it is the output of programs that counts.
+
+use std::{
+    env, fmt,
+    io::{self, IsTerminal},
+    panic,
+    sync::Arc,
+};
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::Targets,
+    layer::SubscriberExt,
+    util::{SubscriberInitExt, TryInitError},
+};
+
+use crate::json::JsonLines;
+
+/// Our own crates. Libraries below them log at INFO even when we log at DEBUG: what they say there is
+/// much, and may hold headers and bodies of requests.
+const OWN_TARGETS: [&str; 8] =
+    ["api_shim", "blobs", "carrel", "executor", "operator", "protocol", "standalone", "telemetry"];
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Plain,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The least important level that is logged.
+    pub level: LevelFilter,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// Why logging could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// `LOG_FORMAT` names no format.
+    #[error("LOG_FORMAT is `{value}`; it must be plain or json")]
+    Format {
+        /// What it says.
+        value: String,
+    },
+    /// Something in this process logs already.
+    #[error("logging is set up already")]
+    Installed(#[from] TryInitError),
+}
+
+impl LogSettings {
+    /// Reads the values of `LOG_LEVEL` and `LOG_FORMAT`. An empty value counts as absent. A level that does
+    /// not exist is INFO: the inherited services did so, and a typing error must not stop a service.
+    pub fn parse(level: Option<&str>, format: Option<&str>) -> Result<Self, InitError> {
+        let format = match format.unwrap_or_default() {
+            text if text.is_empty() || text.eq_ignore_ascii_case("plain") => LogFormat::Plain,
+            text if text.eq_ignore_ascii_case("json") => LogFormat::Json,
+            text => return Err(InitError::Format { value: text.to_owned() }),
+        };
+        Ok(Self { level: parse_level(level.unwrap_or_default()), format })
+    }
+
+    fn from_env() -> Result<Self, InitError> {
+        let read = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        Self::parse(read("LOG_LEVEL").as_deref(), read("LOG_FORMAT").as_deref())
+    }
+
+    fn targets(self) -> Targets {
+        let others =
+            if self.level == LevelFilter::TRACE { self.level } else { self.level.min(LevelFilter::INFO) };
+        Targets::new().with_default(others).with_targets(OWN_TARGETS.map(|name| (name, self.level)))
+    }
+}
+
+/// The names of Python's levels are known too, because the variable is inherited from Python services.
+fn parse_level(text: &str) -> LevelFilter {
+    match text.to_ascii_uppercase().as_str() {
+        "OFF" => LevelFilter::OFF,
+        "ERROR" | "CRITICAL" | "FATAL" => LevelFilter::ERROR,
+        "WARN" | "WARNING" => LevelFilter::WARN,
+        "DEBUG" => LevelFilter::DEBUG,
+        "TRACE" => LevelFilter::TRACE,
+        _ => LevelFilter::INFO,
+    }
+}
+
+type Hook = Arc<dyn Fn(&panic::PanicHookInfo<'_>) + Send + Sync>;
+
+/// While it lives, a panic is a log line and not loose text between the lines. Dropping it puts the
+/// former panic hook back.
+#[must_use = "panics are logged while the guard lives"]
+pub struct Guard {
+    former: Hook,
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // The hook cannot be changed by a thread that panics; the process is about to end anyway.
+        if !std::thread::panicking() {
+            let former = Arc::clone(&self.former);
+            panic::set_hook(Box::new(move |info| former(info)));
+        }
+    }
+}
+
+/// Starts logging for this process as `LOG_LEVEL` and `LOG_FORMAT` say. `service` is named in JSON lines.
+pub fn init(service: &'static str) -> Result<Guard, InitError> {
+    init_with(service, LogSettings::from_env()?)
+}
+
+/// As [`init`], with settings that were read elsewhere.
+pub fn init_with(service: &'static str, settings: LogSettings) -> Result<Guard, InitError> {
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
+        LogFormat::Json => JsonLines::new(service, io::stderr).boxed(),
+        LogFormat::Plain => tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
+            .boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(settings.targets())).try_init()?;
+    let former = Hook::from(panic::take_hook());
+    panic::set_hook(Box::new(log_panic));
+    Ok(Guard { former })
+}
+
+fn log_panic(info: &panic::PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("a panic without text");
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    tracing::error!(location, thread = thread.name(), "panic: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    fn level(text: &str) -> LevelFilter {
+        LogSettings::parse(Some(text), None).unwrap().level
+    }
+
+    #[test]
+    fn an_unknown_or_empty_level_is_info() {
+        for text in ["", "LOUD", "7", "info "] {
+            assert_eq!(level(text), LevelFilter::INFO, "{text}");
+        }
+        assert_eq!(LogSettings::parse(None, None).unwrap().level, LevelFilter::INFO);
+    }
+
+    #[test]
+    fn levels_are_known_by_their_rust_and_their_python_names_in_any_case() {
+        assert_eq!(level("debug"), LevelFilter::DEBUG);
+        assert_eq!(level("WARNING"), LevelFilter::WARN);
+        assert_eq!(level("Warn"), LevelFilter::WARN);
+        assert_eq!(level("CRITICAL"), LevelFilter::ERROR);
+        assert_eq!(level("trace"), LevelFilter::TRACE);
+    }
+
+    #[test]
+    fn a_format_is_plain_or_json_and_anything_else_stops_the_service() {
+        let format = |text| LogSettings::parse(None, text).map(|settings| settings.format);
+        assert_eq!(format(None).unwrap(), LogFormat::Plain);
+        assert_eq!(format(Some("")).unwrap(), LogFormat::Plain);
+        assert_eq!(format(Some("JSON")).unwrap(), LogFormat::Json);
+        let error = format(Some("xml")).unwrap_err().to_string();
+        assert_eq!(error, "LOG_FORMAT is `xml`; it must be plain or json");
+    }
+
+    #[test]
+    fn libraries_stay_at_info_while_we_debug() {
+        let targets = LogSettings::parse(Some("DEBUG"), None).unwrap().targets();
+        assert!(targets.would_enable("operator::pool", &Level::DEBUG));
+        assert!(targets.would_enable("hyper", &Level::INFO));
+        assert!(!targets.would_enable("hyper", &Level::DEBUG));
+        let targets = LogSettings::parse(Some("ERROR"), None).unwrap().targets();
+        assert!(!targets.would_enable("hyper", &Level::WARN));
+        let targets = LogSettings::parse(Some("TRACE"), None).unwrap().targets();
+        assert!(targets.would_enable("hyper", &Level::TRACE));
+    }
+
+    #[test]
+    fn logging_starts_once_and_a_panic_is_logged_until_the_guard_is_dropped() {
+        let settings = LogSettings::parse(Some("OFF"), Some("json")).unwrap();
+        let guard = init_with("test", settings).unwrap();
+        let panicked = std::thread::spawn(|| panic!("on purpose")).join();
+        assert!(panicked.is_err());
+        assert!(matches!(init_with("test", settings), Err(InitError::Installed(_))));
+        drop(guard);
+    }
+}
