@@ -152,7 +152,7 @@ impl Visit for Fields {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{io, sync::Arc};
 
     use chrono::DateTime;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     /// The lines that `work` logs.
-    fn lines(work: impl FnOnce()) -> Vec<Value> {
+    pub(crate) fn lines(work: impl FnOnce()) -> Vec<Value> {
         let memory = Memory::default();
         let writer = memory.clone();
         let layer = JsonLines::new("test", move || writer.clone());

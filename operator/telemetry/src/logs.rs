@@ -150,6 +150,7 @@ mod tests {
     use tracing::Level;
 
     use super::*;
+    use crate::json::tests::lines;
 
     fn level(text: &str) -> LevelFilter {
         LogSettings::parse(Some(text), None).unwrap().level
@@ -198,9 +199,13 @@ mod tests {
     fn logging_starts_once_and_a_panic_is_logged_until_the_guard_is_dropped() {
         let settings = LogSettings::parse(Some("OFF"), Some("json")).unwrap();
         let guard = init_with("test", settings).unwrap();
-        let panicked = std::thread::spawn(|| panic!("on purpose")).join();
-        assert!(panicked.is_err());
         assert!(matches!(init_with("test", settings), Err(InitError::Installed(_))));
+        let panic = || assert!(panic::catch_unwind(|| panic!("on {}", "purpose")).is_err());
+        let logged = lines(panic);
+        assert_eq!(logged.len(), 1);
+        assert_eq!(logged[0]["message"], "panic: on purpose");
+        assert!(logged[0]["location"].as_str().unwrap().contains("logs.rs"));
         drop(guard);
+        assert!(lines(panic).is_empty());
     }
 }
