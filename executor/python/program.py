@@ -148,17 +148,18 @@ def show_source_lines(source):
     sys.unraisablehook = sys.__unraisablehook__ = source.hooked(sys.unraisablehook)
 
 
-def watch_imports(source, figures):
+def watch_imports(source, media):
     """Registers what has to happen when the program, or a library of it, loads certain modules.
 
-    `figures` loads the companion that makes plots into files, or is None.
+    `media` loads the companion that makes what would open a window into files, or is None.
     """
     actions = {"linecache": source.fill_linecache}
     if "linecache" in sys.modules:
         actions.pop("linecache")(sys.modules["linecache"])
-    if figures is not None:
-        actions["matplotlib.pyplot"] = lambda module: figures().patch_pyplot(module)
-        actions["PIL.Image"] = lambda module: figures().patch_image(module)
+    if media is not None:
+        actions["matplotlib.pyplot"] = lambda module: media().patch_pyplot(module)
+        actions["PIL.Image"] = lambda module: media().patch_image(module)
+        actions["proglog"] = lambda module: media().patch_proglog(module)
     sys.meta_path.insert(0, OnImport(actions))
 
 
@@ -181,15 +182,15 @@ class Program:
     def __init__(self, job, result_fd, companion):
         self.source = Source(job["code"], job["entryPath"])
         show_source_lines(self.source)
-        figures = (lambda: companion("figures")) if job.get("saveFigures") else None
-        watch_imports(self.source, figures)
+        media = (lambda: companion("media")) if job.get("saveFigures") else None
+        watch_imports(self.source, media)
         sys.argv[:] = [self.source.path, *(job.get("args") or ())]
         self.namespace = make_main(self.source.path, job.get("variables"))
         try:
             self.steps = self.compile(job, result_fd, companion)
         except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
             # As CPython reports it before any line has run: without a traceback.
-            sys.excepthook(type(error), error, None)
+            sys.excepthook(type(error), error.with_traceback(None), None)
             raise SystemExit(1) from None
         sys.path.insert(0, job.get("workspace") or os.getcwd())
 

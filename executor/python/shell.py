@@ -1,0 +1,127 @@
+"""Decides whether a source is Python or shell lines inside Python.
+
+Whatever parses as Python is Python, except short shell lines that happen to parse, such as
+`ls -l`, and that could only fail with a NameError. What does not parse goes to xonsh, unless it
+is just wrong Python.
+"""
+
+import _ast
+import builtins
+import os
+
+ONLY_AST = 0x0400  # ast.PyCF_ONLY_AST
+WORDS = (_ast.Name, _ast.BinOp, _ast.UnaryOp, _ast.BoolOp, _ast.Compare)
+PLAIN = (*WORDS, _ast.Constant, _ast.Load, _ast.operator, _ast.unaryop, _ast.boolop, _ast.cmpop)
+WORD_ENDS = " \t|;&<>\r\n"
+
+
+def children(node):
+    """The nodes directly below; ast.iter_child_nodes without the cost of importing ast."""
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, _ast.AST):
+            yield value
+        elif isinstance(value, list):
+            yield from (item for item in value if isinstance(item, _ast.AST))
+
+
+def walk(node):
+    """The node and everything below it, in no useful order."""
+    todo = [node]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo.extend(children(node))
+
+
+def statements(node):
+    """Every statement below the node; expressions are not entered, they hold no statements."""
+    for child in children(node):
+        if not isinstance(child, _ast.expr):
+            yield child
+            yield from statements(child)
+
+
+def candidates(tree):
+    """The expression statements that could be shell lines."""
+    for node in statements(tree):
+        if isinstance(node, _ast.Expr) and isinstance(node.value, WORDS):
+            if all(isinstance(part, PLAIN) for part in walk(node.value)):
+                yield node
+
+
+def first_name(node):
+    """The leftmost name, which Python would look up first."""
+    names = [part for part in walk(node) if isinstance(part, _ast.Name)]
+    names.sort(key=lambda name: (name.lineno, name.col_offset))
+    return names[0].id if names else None
+
+
+def bound_names(tree):
+    """Every name that the source binds in any way; None when it cannot be known."""
+    bound = set()
+    for node in walk(tree):
+        if isinstance(node, _ast.Name) and not isinstance(node.ctx, _ast.Load):
+            bound.add(node.id)
+        elif isinstance(node, _ast.alias):
+            if node.name == "*":
+                return None
+            bound.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, _ast.arg):
+            bound.add(node.arg)
+        else:  # def, class, except .. as, match captures, global
+            name = getattr(node, "name", None) or getattr(node, "rest", None)
+            bound.update([name] if isinstance(name, str) else ())
+            bound.update(getattr(node, "names", ()) if isinstance(node, _ast.Global) else ())
+    return bound
+
+
+def first_word(source, node):
+    """The text at the node's place up to where a shell would end the word."""
+    line = source.lines()[node.lineno - 1].encode()[node.col_offset :].decode()
+    end = next((i for i, character in enumerate(line) if character in WORD_ENDS), len(line))
+    return line[:end]
+
+
+def find_program(word):
+    """The executable file that a shell would start for this word, or None."""
+    if not word or "/" in word:
+        return None
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder or ".", word)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def is_shell(source, tree, known):
+    """Whether a source that parses holds a line that only a shell can run."""
+    bound = None
+    for node in candidates(tree):
+        name = first_name(node.value)
+        if name is None or name in known or hasattr(builtins, name):
+            continue
+        if bound is None:
+            bound = bound_names(tree)
+            if bound is None:
+                return False
+        if name not in bound and find_program(first_word(source, node)):
+            return True
+    return False
+
+
+def steps(program, companion):
+    """The steps of a program that may be either."""
+    source = program.source
+    try:
+        tree = source.compile(source.text, flags=ONLY_AST)
+    except SyntaxError as error:
+        code = companion("xonsh_session").compile_shell(source, program.namespace)
+        if code is None:
+            raise error
+        return [(exec, code)]
+    if is_shell(source, tree, program.namespace):
+        code = companion("xonsh_session").compile_shell(source, program.namespace)
+        if code is not None:
+            return [(exec, code)]
+    return [(exec, source.compile(tree))]
