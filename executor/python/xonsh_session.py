@@ -32,11 +32,14 @@ def open_session(source, namespace):
 
 
 def commands(tree):
-    """The word lists of all lines that xonsh reads as a command."""
+    """The words, as far as they are written out, of all that xonsh reads as a command."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", None) == COMMAND:
             for part in node.args:
-                yield [plain_word(item) for item in getattr(part, "elts", ())]
+                while isinstance(part, ast.BinOp):  # a list, and what is only known at run time
+                    part = part.left
+                if isinstance(part, ast.List):
+                    yield [plain_word(item) for item in part.elts]
 
 
 def plain_word(node):
@@ -62,7 +65,8 @@ def compile_shell(source, namespace):
     """The code object of a shell source, or None when it is neither shell nor Python."""
     execer = open_session(source, namespace)
     try:
-        tree = execer.parse(source.text, set(dir(builtins)) | set(namespace), filename=source.path)
+        known = set(namespace)
+        tree = execer.parse(source.text, known | set(dir(builtins)), user_names=known)
     except Exception:  # a parser that stumbles in any way has not read the source
         return None
     if tree is None:
@@ -70,4 +74,19 @@ def compile_shell(source, namespace):
     lines = list(commands(tree))
     if lines and not any(starts_program(words) for words in lines):
         return None
+    point_at_lines(tree, source.lines())
     return source.compile(tree)
+
+
+def point_at_lines(tree, lines):
+    """Lets every node cover its whole line, for which a traceback shows no marks.
+
+    xonsh's own columns are those of the text that it rewrote.
+    """
+    for node in ast.walk(tree):
+        number = getattr(node, "lineno", None)
+        if number is not None and 0 < number <= len(lines):
+            line = lines[number - 1].rstrip().encode()
+            node.end_lineno = number
+            node.col_offset = len(line) - len(line.lstrip())
+            node.end_col_offset = len(line)
