@@ -62,23 +62,29 @@ class Source:
         linecache.cache[self.path] = (len(self.text), None, lines, self.path)
 
     def with_file(self, function, *args, **keywords):
-        """Calls `function` while io.open, which C code uses to show source lines, finds the text."""
+        """Calls `function` while C code, which shows source lines, finds the text."""
+        original = io.open
+        self.appear_as_file()
+        try:
+            return function(*args, **keywords)
+        finally:
+            io.open = original
+
+    def appear_as_file(self):
+        """Lets io.open, with which C code looks for source lines, find the text."""
         original = io.open
 
         def opener(name, *rest, **options):
             if name != self.path or rest != ("rb",):
                 return original(name, *rest, **options)
             descriptor = os.memfd_create("source", os.MFD_CLOEXEC)
+            file = original(descriptor, "w+b")
             # The text is UTF-8 whatever a cookie says; a cookie line is a comment, never shown.
-            os.write(descriptor, self.text.encode().replace(b"coding:", b"coding :", 1))
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            return original(descriptor, "rb")
+            file.write(self.text.encode().replace(b"coding:", b"coding :", 1))
+            file.seek(0)
+            return file
 
         io.open = opener
-        try:
-            return function(*args, **keywords)
-        finally:
-            io.open = original
 
     def hooked(self, hook):
         """`hook`, CPython's own way to report an exception, with source lines."""
@@ -136,11 +142,10 @@ class OnImport:
 
 
 def show_source_lines(source):
-    """Lets everything that prints a traceback or a warning find the program's lines."""
-    if sys.version_info < (3, 13):  # from 3.13 on these two go through linecache
+    """Lets what is printed while the program runs show its lines; `strip` sees to its end."""
+    if sys.version_info < (3, 13):  # from 3.13 on threads go through linecache
         import _thread
 
-        sys.excepthook = sys.__excepthook__ = source.hooked(sys.excepthook)
         _thread._excepthook = source.hooked(_thread._excepthook)
         if "threading" in sys.modules:
             threading = sys.modules["threading"]
@@ -190,6 +195,7 @@ class Program:
             self.steps = self.compile(job, result_fd, companion)
         except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
             # As CPython reports it before any line has run: without a traceback.
+            self.source.appear_as_file()
             sys.excepthook(type(error), error.with_traceback(None), None)
             raise SystemExit(1) from None
         sys.path.insert(0, job.get("workspace") or os.getcwd())
@@ -206,7 +212,8 @@ class Program:
         return [(exec, self.source.compile(self.source.text))]
 
     def strip(self, error):
-        """Takes the frames before the program's first one off the traceback."""
+        """Takes the frames before the program's first one off the traceback that comes next."""
+        self.source.appear_as_file()
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename != self.source.path:
             trace = trace.tb_next
