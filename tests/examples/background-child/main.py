@@ -1,0 +1,4 @@
+import subprocess
+
+subprocess.Popen(["sleep", "600"])
+print("done")

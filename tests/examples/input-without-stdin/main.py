@@ -1,0 +1,3 @@
+print("before")
+answer = input("> ")
+print("never reached", answer)

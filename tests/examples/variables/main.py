@@ -1,0 +1,1 @@
+print(m * n, name.upper(), items[1]["k"], flag is True, missing is None)
