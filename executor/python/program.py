@@ -79,12 +79,19 @@ class Source:
                 return original(name, *rest, **options)
             descriptor = os.memfd_create("source", os.MFD_CLOEXEC)
             file = original(descriptor, "w+b")
-            # The text is UTF-8 whatever a cookie says; a cookie line is a comment, never shown.
-            file.write(self.text.encode().replace(b"coding:", b"coding :", 1))
+            file.write(self.without_cookie().encode())
             file.seek(0)
             return file
 
         io.open = opener
+
+    def without_cookie(self):
+        """The text is sent as UTF-8 whatever a cookie says; its line is a comment, never shown."""
+        lines = self.text.split("\n", 2)
+        for index, line in enumerate(lines[:2]):
+            if line.lstrip().startswith("#"):
+                lines[index] = line.replace("coding", "CODING")
+        return "\n".join(lines)
 
     def hooked(self, hook):
         """`hook`, CPython's own way to report an exception, with source lines."""
@@ -119,24 +126,25 @@ class OnImport:
         self.actions = actions
 
     def find_spec(self, name, path=None, target=None):
-        action = self.actions.pop(name, None)
-        if action is None:
+        """Lets the others find the module; asking without loading it must change nothing."""
+        if name not in self.actions:
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)
             if spec is not None:
-                self.call_after(spec.loader, action)
+                self.call_after(name, spec.loader)
                 return spec
         return None
 
-    @staticmethod
-    def call_after(loader, action):
+    def call_after(self, name, loader):
         """The loader belongs to this one module, so its own attribute can stand before the class's."""
         execute = loader.exec_module
 
         def exec_module(module):
             execute(module)
-            action(module)
+            action = self.actions.pop(name, None)
+            if action is not None:
+                action(module)
 
         loader.exec_module = exec_module
 

@@ -110,18 +110,26 @@ def is_shell(source, tree, known):
     return False
 
 
+def compile_with_xonsh(program, companion):
+    """The code object, or None when xonsh does not take the source or is not installed."""
+    try:
+        session = companion("xonsh_session")
+    except ImportError:
+        return None
+    return session.compile_shell(program.source, program.namespace)
+
+
 def steps(program, companion):
     """The steps of a program that may be either."""
     source = program.source
     try:
         tree = source.compile(source.text, flags=ONLY_AST)
     except SyntaxError as error:
-        code = companion("xonsh_session").compile_shell(source, program.namespace)
+        code = compile_with_xonsh(program, companion)
         if code is None:
             raise error
         return [(exec, code)]
+    code = None
     if is_shell(source, tree, program.namespace):
-        code = companion("xonsh_session").compile_shell(source, program.namespace)
-        if code is not None:
-            return [(exec, code)]
-    return [(exec, source.compile(tree))]
+        code = compile_with_xonsh(program, companion)
+    return [(exec, source.compile(tree) if code is None else code)]

@@ -163,6 +163,10 @@ class PlainPython(RunnerTest):
         self.assertEqual(ended.out, "é\n")
         self.assertIn("    raise ValueError('é')\n", ended.err)
 
+    def test_only_a_cookie_is_hidden(self):
+        code = "# encoding: utf-8\nx = 0\ndef f(): return {'encoding: x': 1 / x}\nf()"
+        self.assert_like_cpython(code)
+
     def test_byte_order_mark_is_skipped(self):
         self.assertEqual(self.run_job("\ufeffprint(1)").out, "1\n")
 
@@ -507,6 +511,15 @@ class Figures(RunnerTest):
         self.run_job("import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()")
         self.assertEqual(self.names(), [])
 
+    @needs("PIL")
+    def test_asking_for_a_library_first_changes_nothing(self):
+        code = (
+            "import importlib.util\nimportlib.util.find_spec('PIL.Image')\n"
+            "from PIL import Image\nImage.new('L', (2, 2)).show()"
+        )
+        self.run_job(code, saveFigures=True)
+        self.assertEqual(self.names(), ["image.png"])
+
     def test_libraries_are_not_loaded_for_it(self):
         code = "import sys\nprint([n for n in sys.modules if n.startswith(('matplotlib', 'PIL'))])"
         self.assertEqual(self.run_job(code, saveFigures=True).out, "[]\n")
@@ -599,7 +612,6 @@ class PythonOrShell(RunnerTest):
         self.assertTrue(ended.err.startswith("Traceback (most recent call last):\n"), ended.err)
         self.assertTrue(ended.err.endswith("\nValueError: x\n"), ended.err)
 
-    @needs("xonsh")
     def test_neither_gives_cpythons_syntax_error(self):
         for code in (
             'print "hello"',
