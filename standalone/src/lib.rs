@@ -1,1 +1,3 @@
 //! The carrel binary: operator, shim, an in-process Kubernetes API and a local node.
+
+pub mod api;

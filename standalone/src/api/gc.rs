@@ -1,0 +1,282 @@
+//! Cleans up after deletions: objects whose owners are gone, owners that wait for their dependents, and the
+//! content of namespaces. It follows the same history as any watch and writes through the same verbs.
+//! Not here: what a DELETE does to its own object (`verbs::delete`).
+
+use std::{collections::HashMap, collections::HashSet, sync::Arc};
+
+use futures::{StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Preconditions};
+use serde_json::Value;
+
+use super::{
+    core::Core,
+    kinds::Class,
+    status_error::Result,
+    store::{Change, Expect, Object, ObjectName, ResourceId, State, Write},
+    verbs::delete::{FOREGROUND, ORPHAN, remove},
+};
+
+/// How many clean-ups run at once.
+const PARALLEL: usize = 32;
+/// How many events of one resource are looked at in one round.
+const ROUND: usize = 1024;
+
+/// One thing to look at again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Task {
+    /// An object whose owners may be gone.
+    Dependent(ResourceId, ObjectName),
+    /// An owner that waits for its dependents.
+    Owner(ResourceId, ObjectName),
+    /// A namespace that is being emptied.
+    Namespace(String),
+}
+
+/// Runs until the API stops.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut latest = core.store.latest();
+    let mut positions: HashMap<ResourceId, u64> = HashMap::new();
+    let mut tasks = everything(&core.store.read(), &mut positions);
+    loop {
+        let mut failed = HashSet::new();
+        let outcomes = stream::iter(tasks.into_iter().map(|task| {
+            let core = &core;
+            async move { (perform(core, &task).await, task) }
+        }))
+        .buffer_unordered(PARALLEL)
+        .collect::<Vec<_>>()
+        .await;
+        for (outcome, task) in outcomes {
+            // Gone or changed in between: the event of that change brings it back if need be.
+            if let Err(error) = outcome
+                && !matches!(error.code, 404 | 409)
+            {
+                tracing::warn!(%error, ?task, "a clean-up failed and is tried again");
+                failed.insert(task);
+            }
+        }
+        tasks = news(&core.store.read(), &mut positions);
+        tasks.extend(failed);
+        if tasks.is_empty() {
+            tokio::select! {
+                () = core.stop.cancelled() => return,
+                changed = latest.changed() => if changed.is_err() { return },
+            }
+            tasks = news(&core.store.read(), &mut positions);
+        } else if core.stop.is_cancelled() {
+            return;
+        }
+    }
+}
+
+/// Every object, for the start and for when the history was lost.
+fn everything(state: &State, positions: &mut HashMap<ResourceId, u64>) -> HashSet<Task> {
+    let mut tasks = HashSet::new();
+    for (resource, collection) in state.resources() {
+        positions.insert(Arc::clone(resource), state.version);
+        for object in collection.objects.values() {
+            consider(resource, object, &mut tasks);
+        }
+    }
+    tasks
+}
+
+/// What the events since the last round ask for.
+fn news(state: &State, positions: &mut HashMap<ResourceId, u64>) -> HashSet<Task> {
+    let mut tasks = HashSet::new();
+    for (resource, collection) in state.resources() {
+        let position = positions.entry(Arc::clone(resource)).or_insert(0);
+        let Some(events) = collection.history.after(*position, ROUND) else {
+            return everything(state, positions);
+        };
+        for event in events {
+            *position = event.version();
+            if event.change != Change::Deleted {
+                consider(resource, &event.object, &mut tasks);
+                continue;
+            }
+            let dependents = state.dependents(event.object.uid());
+            tasks.extend(dependents.into_iter().map(|(resource, name)| Task::Dependent(resource, name)));
+            for owner in event.object.owners() {
+                if let Some((resource, owner)) = state.by_uid(owner)
+                    && owner.is_deleting()
+                {
+                    tasks.insert(Task::Owner(Arc::clone(resource), owner.object_name()));
+                }
+            }
+            if namespace_is_deleting(state, event.object.namespace()) {
+                tasks.insert(Task::Namespace(event.object.namespace().to_owned()));
+            }
+        }
+    }
+    tasks
+}
+
+fn namespace_is_deleting(state: &State, name: &str) -> bool {
+    !name.is_empty()
+        && state.get("/namespaces", &ObjectName::new("", name)).is_some_and(|found| found.is_deleting())
+}
+
+fn consider(resource: &ResourceId, object: &Object, tasks: &mut HashSet<Task>) {
+    if object.owners().next().is_some() {
+        tasks.insert(Task::Dependent(Arc::clone(resource), object.object_name()));
+    }
+    if object.is_deleting() {
+        if object.has_finalizer(FOREGROUND) || object.has_finalizer(ORPHAN) {
+            tasks.insert(Task::Owner(Arc::clone(resource), object.object_name()));
+        }
+        if &**resource == "/namespaces" {
+            tasks.insert(Task::Namespace(object.name().to_owned()));
+        }
+    }
+}
+
+async fn perform(core: &Core, task: &Task) -> Result<()> {
+    match task {
+        Task::Dependent(resource, name) => dependent(core, resource, name).await,
+        Task::Owner(resource, name) => owner(core, resource, name).await,
+        Task::Namespace(name) => namespace(core, name).await,
+    }
+}
+
+/// Deletes an object of which no owner lives any more; drops references to those that do not.
+async fn dependent(core: &Core, resource: &str, name: &ObjectName) -> Result<()> {
+    let (object, gone) = {
+        let state = core.store.read();
+        let Some(object) = state.get(resource, name).cloned() else { return Ok(()) };
+        let gone: Vec<String> =
+            object.owners().filter(|uid| !state.has_uid(uid)).map(str::to_owned).collect();
+        (object, gone)
+    };
+    if gone.is_empty() {
+        return Ok(());
+    }
+    if gone.len() == object.owners().count() {
+        return delete(core, resource, &object, None).await;
+    }
+    rewrite(core, resource, &object, |metadata| drop_owners(metadata, &gone)).await
+}
+
+/// Deletes or releases the dependents of an owner that waits for them, and then lets the owner go.
+async fn owner(core: &Core, resource: &str, name: &ObjectName) -> Result<()> {
+    let (object, dependents) = {
+        let state = core.store.read();
+        let Some(object) = state.get(resource, name).cloned() else { return Ok(()) };
+        let found: Vec<(ResourceId, Arc<Object>)> = state
+            .dependents(object.uid())
+            .into_iter()
+            .filter_map(|(resource, name)| {
+                Some((Arc::clone(&resource), Arc::clone(state.get(&resource, &name)?)))
+            })
+            .collect();
+        (object, found)
+    };
+    if object.has_finalizer(ORPHAN) {
+        let uid = [object.uid().to_owned()];
+        for (resource, dependent) in &dependents {
+            rewrite(core, resource, dependent, |metadata| drop_owners(metadata, &uid)).await?;
+        }
+        return rewrite(core, resource, &object, |metadata| drop_finalizer(metadata, ORPHAN)).await;
+    }
+    for (resource, dependent) in dependents.iter().filter(|(_, dependent)| !dependent.is_deleting()) {
+        let has_own = !core.store.read().dependents(dependent.uid()).is_empty();
+        delete(core, resource, dependent, has_own.then_some("Foreground")).await?;
+    }
+    let blocked = dependents.iter().any(|(resource, dependent)| {
+        blocks(dependent, object.uid()) && core.store.get(resource, &dependent.object_name()).is_some()
+    });
+    if blocked {
+        return Ok(());
+    }
+    rewrite(core, resource, &object, |metadata| drop_finalizer(metadata, FOREGROUND)).await
+}
+
+fn blocks(dependent: &Object, owner: &str) -> bool {
+    let references = dependent.value.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    references.into_iter().flatten().any(|one| {
+        one.get("uid").and_then(Value::as_str) == Some(owner)
+            && one.get("blockOwnerDeletion") == Some(&Value::Bool(true))
+    })
+}
+
+/// Empties a namespace that is being deleted, and removes it when it is empty.
+async fn namespace(core: &Core, name: &str) -> Result<()> {
+    let content: Vec<(ResourceId, Arc<Object>)> = {
+        let state = core.store.read();
+        if !namespace_is_deleting(&state, name) {
+            return Ok(());
+        }
+        let own = |object: &&Arc<Object>| object.namespace() == name;
+        let all = state.resources().flat_map(|(resource, collection)| {
+            collection.objects.values().filter(own).map(|object| (Arc::clone(resource), Arc::clone(object)))
+        });
+        all.collect()
+    };
+    if content.is_empty() {
+        let object = core.store.get("/namespaces", &ObjectName::new("", name));
+        let (Some(object), Some(kind)) = (object, core.registry.stored("/namespaces")) else { return Ok(()) };
+        let write = Write {
+            resource: Arc::clone(&kind.resource),
+            name: object.object_name(),
+            expect: Expect::Version(object.version),
+            value: None,
+        };
+        return core.commit(kind, write).await.map(|_| ()).map_err(|refused| refused.status);
+    }
+    let removals = content
+        .iter()
+        .filter(|(_, object)| !object.is_deleting())
+        .map(|(resource, object)| delete(core, resource, object, None));
+    for outcome in futures::future::join_all(removals).await {
+        outcome.or_else(|error| if matches!(error.code, 404 | 409) { Ok(()) } else { Err(error) })?;
+    }
+    Ok(())
+}
+
+async fn delete(core: &Core, resource: &str, object: &Object, policy: Option<&str>) -> Result<()> {
+    let Some(kind) = core.registry.stored(resource) else { return Ok(()) };
+    if object.is_deleting() && !matches!(kind.class, Class::Pod) {
+        return Ok(());
+    }
+    let options = DeleteOptions {
+        preconditions: Some(Preconditions { uid: Some(object.uid().to_owned()), resource_version: None }),
+        propagation_policy: Some(policy.unwrap_or("Background").to_owned()),
+        ..DeleteOptions::default()
+    };
+    remove(core, kind, &object.object_name(), &options).await.map(|_| ())
+}
+
+/// Changes the metadata of an object; the change may leave it without finalizers, and then it goes.
+async fn rewrite(
+    core: &Core,
+    resource: &str,
+    object: &Arc<Object>,
+    change: impl FnOnce(&mut serde_json::Map<String, Value>),
+) -> Result<()> {
+    let Some(kind) = core.registry.stored(resource) else { return Ok(()) };
+    let mut next = object.value.clone();
+    if let Some(metadata) = next.get_mut("metadata").and_then(Value::as_object_mut) {
+        change(metadata);
+    }
+    super::verbs::store_change(core, kind, object, next).await
+}
+
+fn drop_owners(metadata: &mut serde_json::Map<String, Value>, gone: &[String]) {
+    if let Some(owners) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut) {
+        owners.retain(|owner| {
+            owner.get("uid").and_then(Value::as_str).is_none_or(|uid| !gone.iter().any(|one| one == uid))
+        });
+        if owners.is_empty() {
+            metadata.remove("ownerReferences");
+        }
+    }
+}
+
+fn drop_finalizer(metadata: &mut serde_json::Map<String, Value>, name: &str) {
+    if let Some(finalizers) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
+        finalizers.retain(|one| one.as_str() != Some(name));
+        if finalizers.is_empty() {
+            metadata.remove("finalizers");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The paths and the schema of one kind.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::kinds::Kind;
+
+/// `dev.carrel.v1alpha1.CodeExecution`: the group backwards, the version, the kind.
+pub(super) fn schema_name(kind: &Kind) -> String {
+    if kind.group.is_empty() {
+        return format!("io.k8s.api.core.{}.{}", kind.version, kind.kind);
+    }
+    let reversed: Vec<&str> = kind.group.rsplit('.').collect();
+    format!("{}.{}.{}", reversed.join("."), kind.version, kind.kind)
+}
+
+fn group_version_kind(kind: &Kind) -> Value {
+    json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
+}
+
+/// The definition's own schema; built-in kinds are open objects, which every client accepts.
+pub(super) fn schema(kind: &Kind) -> Value {
+    let mut schema = kind.custom().map_or_else(
+        || json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
+        |custom| custom.schema.clone(),
+    );
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("x-kubernetes-group-version-kind".to_owned(), json!([group_version_kind(kind)]));
+        let properties = map.entry("properties").or_insert_with(|| json!({}));
+        if let Some(properties) = properties.as_object_mut() {
+            for (name, text) in [
+                (
+                    "apiVersion",
+                    "APIVersion defines the versioned schema of this representation of an object.",
+                ),
+                ("kind", "Kind is a string value representing the REST resource this object represents."),
+            ] {
+                properties
+                    .entry(name)
+                    .or_insert_with(|| json!({"type": "string"}))
+                    .as_object_mut()
+                    .map(|one| one.insert("description".to_owned(), json!(text)));
+            }
+            properties.insert(
+                "metadata".to_owned(),
+                json!({"type": "object", "description": "Standard object's metadata."}),
+            );
+        }
+    }
+    schema
+}
+
+/// The paths of a kind with their verbs and query parameters.
+pub(super) fn paths(kind: &Kind) -> Map<String, Value> {
+    let root = if kind.group.is_empty() {
+        format!("/api/{}", kind.version)
+    } else {
+        format!("/apis/{}/{}", kind.group, kind.version)
+    };
+    let collection = if kind.namespaced {
+        format!("{root}/namespaces/{{namespace}}/{}", kind.plural)
+    } else {
+        format!("{root}/{}", kind.plural)
+    };
+    let mut paths = Map::new();
+    let mut own = vec![("get", "list")];
+    let mut one = vec![("get", "get")];
+    if !kind.read_only {
+        own.extend([("post", "post"), ("delete", "deletecollection")]);
+        one.extend([("put", "put"), ("patch", "patch"), ("delete", "delete")]);
+    }
+    paths.insert(collection.clone(), operations(kind, &own));
+    paths.insert(format!("{collection}/{{name}}"), operations(kind, &one));
+    if kind.has_status {
+        let status = [("get", "get"), ("put", "put"), ("patch", "patch")];
+        paths.insert(format!("{collection}/{{name}}/status"), operations(kind, &status));
+    }
+    paths
+}
+
+fn operations(kind: &Kind, methods: &[(&str, &str)]) -> Value {
+    let operations: Map<String, Value> = methods
+        .iter()
+        .map(|(method, action)| {
+            let writes = matches!(*method, "post" | "put" | "patch");
+            let names: &[&str] = if writes { &["dryRun", "fieldManager", "fieldValidation"] } else { &[] };
+            let parameters: Vec<Value> = names
+                .iter()
+                .map(|name| {
+                    json!({"name": name, "in": "query", "uniqueItems": true, "schema": {"type": "string"}})
+                })
+                .collect();
+            let operation = json!({"parameters": parameters, "x-kubernetes-action": action,
+                "x-kubernetes-group-version-kind": group_version_kind(kind),
+                "responses": {"200": {"description": "OK"}}});
+            ((*method).to_owned(), operation)
+        })
+        .collect();
+    Value::Object(operations)
+}

@@ -1,0 +1,111 @@
+//! The query of a request, and what its values may be.
+
+use std::collections::HashMap;
+
+use axum::extract::Query;
+use http::Uri;
+use serde_json::json;
+
+use super::{
+    admission::FieldValidation,
+    field_error::FieldError,
+    status_error::{Result, StatusError},
+};
+
+/// The decoded query.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Params(HashMap<String, String>);
+
+impl Params {
+    pub(crate) fn parse(uri: &Uri) -> Result<Self> {
+        Query::<HashMap<String, String>>::try_from_uri(uri)
+            .map(|Query(all)| Self(all))
+            .map_err(|error| StatusError::bad_request(error.body_text()))
+    }
+
+    /// A value that is there and not empty.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        match self.0.get(name).map(String::as_str) {
+            Some("" | "true" | "1") => Some(true),
+            Some("false" | "0") => Some(false),
+            _ => None,
+        }
+    }
+
+    /// A number that must be one.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>> {
+        self.text(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    StatusError::bad_request(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+                })
+            })
+            .transpose()
+    }
+
+    /// A resourceVersion: nothing, 0 (any), or an exact one.
+    pub(crate) fn version(&self) -> Result<Option<u64>> {
+        let Some(text) = self.text("resourceVersion") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+            StatusError::invalid("", "", "", &[FieldError::invalid("resourceVersion", json!(text), why)])
+        })
+    }
+
+    pub(crate) fn dry_run(&self) -> Result<bool> {
+        match self.text("dryRun") {
+            None => Ok(false),
+            Some("All") => Ok(true),
+            Some(other) => Err(StatusError::invalid(
+                "meta.k8s.io",
+                "CreateOptions",
+                "",
+                &[FieldError::not_supported("dryRun", json!(other), &["All".to_owned()])],
+            )),
+        }
+    }
+
+    pub(crate) fn field_validation(&self) -> Result<FieldValidation> {
+        match self.text("fieldValidation") {
+            None | Some("Warn") => Ok(FieldValidation::Warn),
+            Some("Ignore") => Ok(FieldValidation::Ignore),
+            Some("Strict") => Ok(FieldValidation::Strict),
+            Some(other) => Err(StatusError::invalid(
+                "meta.k8s.io",
+                "CreateOptions",
+                "",
+                &[FieldError::not_supported(
+                    "fieldValidation",
+                    json!(other),
+                    &["".to_owned(), "Ignore".to_owned(), "Strict".to_owned(), "Warn".to_owned()],
+                )],
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(query: &str) -> Params {
+        Params::parse(&format!("/x?{query}").parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn values_are_checked() {
+        let all = params("watch=1&limit=5&resourceVersion=7&labelSelector=a%3Db&dryRun=All");
+        assert_eq!(all.flag("watch"), Some(true));
+        assert_eq!(all.number("limit").unwrap(), Some(5));
+        assert_eq!(all.version().unwrap(), Some(7));
+        assert_eq!(all.text("labelSelector"), Some("a=b"));
+        assert!(all.dry_run().unwrap());
+        assert_eq!(params("dryRun=Some").dry_run().unwrap_err().code, 422);
+        assert_eq!(params("resourceVersion=x").version().unwrap_err().code, 422);
+        assert_eq!(params("fieldValidation=Loose").field_validation().unwrap_err().code, 422);
+    }
+}

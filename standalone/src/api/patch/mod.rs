@@ -1,0 +1,3 @@
+//! Patch forms that no library offers.
+
+pub(crate) mod strategic;
