@@ -1,0 +1,130 @@
+//! What all requests share: the configuration, the one slot for a run, the probe's answer.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use parking_lot::Mutex;
+use protocol::{Claims, Inventory, Method, PROTOCOL_VERSION, Readiness};
+use tokio::sync::{Notify, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    authorize,
+    clock::unix_milliseconds,
+    config::Config,
+    error::ApiError,
+    held::HeldRun,
+    probe::Probe,
+    registry::{Claimed, Registry, StillRunning},
+    run,
+};
+
+/// Shared by every request.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub config: Config,
+    registry: Mutex<Registry>,
+    probe: watch::Sender<Probe>,
+    /// Told whenever the executor may have become free to go.
+    pub released: Notify,
+    /// Open connections, and the order to finish them.
+    pub connections: TaskTracker,
+    pub closing: CancellationToken,
+}
+
+impl App {
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            config,
+            registry: Mutex::default(),
+            probe: watch::Sender::new(Probe::Pending),
+            released: Notify::new(),
+            connections: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Whether the request may do this; a higher epoch is remembered.
+    pub(crate) fn authorize(
+        &self,
+        headers: &HeaderMap,
+        method: Method,
+        execution: Option<&str>,
+    ) -> Result<Claims, ApiError> {
+        let header = authorize::header(headers)?;
+        let expected = protocol::Expectation { method, execution, pod_uid: &self.config.pod_uid };
+        let mut registry = self.registry.lock();
+        let claims = protocol::token::verify(
+            header,
+            &self.config.keys,
+            expected,
+            registry.epoch(),
+            unix_milliseconds(),
+        )?;
+        registry.raise_epoch(claims.epoch);
+        Ok(claims)
+    }
+
+    /// The held run of that uid.
+    pub(crate) fn held(&self, uid: &str) -> Result<Arc<HeldRun>, ApiError> {
+        self.registry.lock().held(uid).ok_or(ApiError::UnknownExecution)
+    }
+
+    /// Takes the slot for a new run, or finds the run that has it.
+    pub(crate) fn claim(&self, uid: &str, claims: &Claims) -> Result<Claimed, ApiError> {
+        match &*self.probe.borrow() {
+            Probe::Usable => {}
+            Probe::Pending => {
+                return Err(ApiError::NotReady("the interpreter is still being probed".to_owned()));
+            }
+            Probe::Unusable(reason) => return Err(ApiError::NotReady(reason.clone())),
+        }
+        Ok(self.registry.lock().claim(uid, claims, unix_milliseconds())?)
+    }
+
+    /// Drops the outcome of that uid and refuses it from now on.
+    pub(crate) fn acknowledge(&self, uid: &str) -> Result<Option<Arc<HeldRun>>, StillRunning> {
+        let run = self.registry.lock().acknowledge(uid)?;
+        self.released.notify_one();
+        Ok(run)
+    }
+
+    pub(crate) fn set_probe(&self, probe: Probe) {
+        self.probe.send_replace(probe);
+    }
+
+    /// Refuses starts from now on.
+    pub(crate) fn drain(&self) {
+        self.registry.lock().drain();
+        self.released.notify_one();
+    }
+
+    /// Whether nothing is held any more and nothing will be.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.registry.lock().is_drained()
+    }
+
+    pub(crate) fn readiness(&self) -> Readiness {
+        let (ready, message) = match (&*self.probe.borrow(), self.registry.lock().draining()) {
+            (_, true) => (false, "draining".to_owned()),
+            (Probe::Pending, _) => (false, "the interpreter is being probed".to_owned()),
+            (Probe::Unusable(reason), _) => (false, reason.clone()),
+            (Probe::Usable, false) => (true, "ready".to_owned()),
+        };
+        Readiness { ready, message, isolation: run::isolation() }
+    }
+
+    pub(crate) fn inventory(&self) -> Inventory {
+        let registry = self.registry.lock();
+        Inventory {
+            protocol_version: PROTOCOL_VERSION,
+            pod_uid: self.config.pod_uid.clone(),
+            epoch: registry.epoch(),
+            draining: registry.draining(),
+            vacant: registry.vacant(),
+            clock_unix_milliseconds: unix_milliseconds(),
+            isolation: run::isolation(),
+            runs: registry.runs(),
+        }
+    }
+}

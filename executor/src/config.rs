@@ -1,0 +1,161 @@
+//! Flags and environment, read once; everything after this sees a [`Config`].
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use protocol::{KeyError, PublicKeys};
+
+/// Where programs are looked for when the executor itself has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What an executor is told at its start.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Address to serve on.
+    #[arg(long, env = "CARREL_LISTEN", default_value = "0.0.0.0:8700")]
+    pub listen: SocketAddr,
+    /// The uid of the pod this executor is in; tokens for another pod are refused.
+    #[arg(long, env = "CARREL_POD_UID")]
+    pub pod_uid: String,
+    /// Public keys of the operator, `id:base64,id2:base64`.
+    #[arg(long, env = "CARREL_PUBLIC_KEYS")]
+    pub public_keys: String,
+    /// An empty directory for the runner and the run.
+    #[arg(long, env = "CARREL_STATE_DIR")]
+    pub state_dir: PathBuf,
+    /// The Python interpreter of the programs.
+    #[arg(long, env = "CARREL_PYTHON", default_value = "python3")]
+    pub python: PathBuf,
+    /// A warm Matplotlib configuration directory, handed to programs as MPLCONFIGDIR.
+    #[arg(long, env = "CARREL_MPLCONFIGDIR")]
+    pub mpl_config_dir: Option<PathBuf>,
+    /// Standard input is a pipe held by the parent: at its end kill everything and exit.
+    #[arg(long)]
+    pub lifeline: bool,
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The pod uid is missing.
+    #[error("CARREL_POD_UID must not be empty")]
+    PodUid,
+    /// The keys cannot be used.
+    #[error("CARREL_PUBLIC_KEYS")]
+    Keys(#[source] KeyError),
+    /// There is no such interpreter.
+    #[error("CARREL_PYTHON: no program {0:?} on PATH")]
+    Python(PathBuf),
+    /// The state directory cannot be made.
+    #[error("CARREL_STATE_DIR {path:?}")]
+    StateDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The checked configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub listen: SocketAddr,
+    pub pod_uid: String,
+    pub keys: PublicKeys,
+    /// Absolute, without symbolic links.
+    pub state_dir: PathBuf,
+    /// Absolute; a symbolic link stays one, for a virtual environment is found through it.
+    pub python: PathBuf,
+    /// Absolute, when the system has one.
+    pub bash: Option<PathBuf>,
+    /// `PATH` of the programs.
+    pub path: OsString,
+    pub mpl_config_dir: Option<PathBuf>,
+    pub lifeline: bool,
+}
+
+impl Config {
+    pub(crate) fn new(args: Args) -> Result<Self, ConfigError> {
+        let Args { listen, pod_uid, public_keys, state_dir, python, mpl_config_dir, lifeline } = args;
+        if pod_uid.is_empty() {
+            return Err(ConfigError::PodUid);
+        }
+        let keys = public_keys.parse().map_err(ConfigError::Keys)?;
+        let failed = |source| ConfigError::StateDir { path: state_dir.clone(), source };
+        std::fs::create_dir_all(&state_dir).map_err(failed)?;
+        let state_dir = state_dir.canonicalize().map_err(failed)?;
+        let search = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
+        let python = find_program(&python, &search).ok_or(ConfigError::Python(python))?;
+        let bash = find_program(Path::new("bash"), &search);
+        let path = with_folder_of(&python, search);
+        Ok(Self { listen, pod_uid, keys, state_dir, python, bash, path, mpl_config_dir, lifeline })
+    }
+}
+
+/// An absolute path of the program, so that the `PATH` of a run cannot choose another one.
+fn find_program(name: &Path, search: &OsStr) -> Option<PathBuf> {
+    if name.components().count() > 1 {
+        return std::path::absolute(name).ok().filter(|path| is_program(path));
+    }
+    let found = env::split_paths(search).map(|folder| folder.join(name)).find(|path| is_program(path))?;
+    std::path::absolute(found).ok()
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Puts the interpreter's folder first, so that `python3` in a program's shell is the same one.
+fn with_folder_of(python: &Path, search: OsString) -> OsString {
+    let folder = python.parent().map(Path::to_path_buf);
+    let rest = env::split_paths(&search).filter(|entry| Some(entry) != folder.as_ref());
+    env::join_paths(folder.clone().into_iter().chain(rest)).unwrap_or(search)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(state: &Path) -> Args {
+        let key = protocol::SigningKey::from_seed("k", &[1; 32]).unwrap();
+        Args {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            pod_uid: "p".to_owned(),
+            public_keys: key.public(),
+            state_dir: state.join("new"),
+            python: "python3".into(),
+            mpl_config_dir: None,
+            lifeline: false,
+        }
+    }
+
+    #[test]
+    fn programs_become_absolute_and_their_folder_is_first_on_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::new(args(dir.path())).unwrap();
+        assert!(config.python.is_absolute());
+        let first = env::split_paths(&config.path).next().unwrap();
+        assert_eq!(Some(first.as_path()), config.python.parent());
+        assert_eq!(env::split_paths(&config.path).filter(|entry| *entry == first).count(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_variable() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = |change: fn(&mut Args)| {
+            let mut args = args(dir.path());
+            change(&mut args);
+            Config::new(args).unwrap_err().to_string()
+        };
+        assert!(error(|a| a.pod_uid.clear()).contains("CARREL_POD_UID"));
+        assert!(error(|a| a.public_keys = "x".to_owned()).contains("CARREL_PUBLIC_KEYS"));
+        assert!(error(|a| a.python = "/no/such/python".into()).contains("CARREL_PYTHON"));
+        assert!(error(|a| a.state_dir = "/proc/no/such".into()).contains("CARREL_STATE_DIR"));
+    }
+}

@@ -1,0 +1,63 @@
+//! Every refusal of the HTTP surface: one enum, its code, and what the caller is told.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use protocol::{ErrorBody, ErrorCode, TokenError};
+
+use crate::{body::BodyError, registry::ClaimError, registry::StillRunning, request::Invalid};
+
+/// Why a request is not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(transparent)]
+    StillRunning(#[from] StillRunning),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error("not ready: {0}")]
+    NotReady(String),
+    #[error("no such execution is held here")]
+    UnknownExecution,
+    #[error("no such route")]
+    UnknownRoute,
+    #[error("no such file in this outcome")]
+    UnknownFile,
+    #[error("internal error")]
+    Internal(#[source] std::io::Error),
+}
+
+impl ApiError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Token(error) | Self::Claim(ClaimError::Token(error)) => error.into(),
+            Self::Claim(ClaimError::Acknowledged | ClaimError::Occupied) | Self::StillRunning(_) => {
+                ErrorCode::Occupied
+            }
+            Self::Claim(ClaimError::Draining) | Self::NotReady(_) => ErrorCode::Draining,
+            Self::Body(BodyError::LineTooLong) => ErrorCode::TooLarge,
+            Self::Invalid(_) | Self::Body(_) => ErrorCode::InvalidRequest,
+            Self::UnknownExecution | Self::UnknownRoute | Self::UnknownFile => ErrorCode::UnknownExecution,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let code = self.code();
+        if let Self::Internal(source) = &self {
+            tracing::error!(error = %source, "request failed");
+        }
+        let field = if let Self::Invalid(invalid) = &self { invalid.field.clone() } else { None };
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, Json(ErrorBody { code, message: self.to_string(), field })).into_response()
+    }
+}

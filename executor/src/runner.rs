@@ -1,0 +1,81 @@
+//! The runner: Python files that set up a program inside its interpreter, carried in this binary.
+
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+/// Every file of the runner.
+const FILES: [(&str, &str); 3] = [
+    ("precompile.py", include_str!("../python/precompile.py")),
+    ("program.py", include_str!("../python/program.py")),
+    ("runner.py", include_str!("../python/runner.py")),
+];
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    /// An executor that has run something must not run again: its outcome is unknown, and a second
+    /// start of the same program must never happen.
+    #[error("{0:?} holds an earlier run; an executor is used once")]
+    UsedBefore(PathBuf),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Where the runner starts.
+pub(crate) fn entry(state_dir: &Path) -> PathBuf {
+    state_dir.join("runner/runner.py")
+}
+
+/// The folder that holds the folder of the run.
+pub(crate) fn runs(state_dir: &Path) -> PathBuf {
+    state_dir.join("runs")
+}
+
+/// Makes `runs/`, which must be empty, and writes the runner.
+pub(crate) fn prepare_state(state_dir: &Path) -> Result<(), StateError> {
+    let runs = runs(state_dir);
+    fs::create_dir_all(&runs)?;
+    if fs::read_dir(&runs)?.next().is_some() {
+        return Err(StateError::UsedBefore(runs));
+    }
+    let folder = state_dir.join("runner");
+    fs::create_dir_all(&folder)?;
+    for (name, text) in FILES {
+        let path = folder.join(name);
+        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            continue;
+        }
+        // A read-only file of an older version cannot be overwritten by its owner.
+        let fresh = folder.join(format!(".{name}.new"));
+        fs::write(&fresh, text)?;
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o444))?;
+        fs::rename(&fresh, &path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_is_written_read_only_and_again_without_harm() {
+        let dir = tempfile::tempdir().unwrap();
+        prepare_state(dir.path()).unwrap();
+        prepare_state(dir.path()).unwrap();
+        let meta = fs::metadata(entry(dir.path())).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o444);
+        assert!(fs::read_dir(runs(dir.path())).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_state_directory_that_held_a_run_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        prepare_state(dir.path()).unwrap();
+        fs::create_dir(runs(dir.path()).join("u1")).unwrap();
+        assert!(matches!(prepare_state(dir.path()), Err(StateError::UsedBefore(_))));
+    }
+}
