@@ -1,10 +1,5 @@
 //! The API as kube-rs uses it: typed and dynamic objects, watches, patches, finalizers, leases.
 
-mod api_support;
-
-use std::time::Duration;
-
-use api_support::{open, widget, widget_resource, widgets};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::{
     coordination::v1::Lease,
@@ -13,11 +8,11 @@ use k8s_openapi::api::{
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
-    runtime::{WatchStreamExt, reflector, wait::await_condition, watcher},
+    runtime::{WatchStreamExt, reflector, conditions::is_deleted, wait::await_condition, watcher},
 };
 use serde_json::json;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{PATIENCE, open, widget, widget_definition, widget_resource, widgets};
 
 #[tokio::test]
 async fn an_object_lives_from_create_to_delete() {
@@ -124,7 +119,8 @@ async fn reflectors_follow_with_lists_and_with_streams() {
         let test = open().await;
         let api = widgets(&test.client);
         api.create(&PostParams::default(), &widget("before")).await.unwrap();
-        let (store, writer) = reflector::store_shared_with(&widget_resource());
+        let writer = reflector::store::Writer::new(widget_resource());
+        let store = writer.as_reader();
         let mut stream = reflector(writer, watcher(api.clone(), config)).applied_objects().boxed();
         let first = tokio::time::timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap();
         assert_eq!(first.name_any(), "before");
@@ -169,9 +165,11 @@ async fn dependents_go_with_their_owner() {
         let params =
             if policy == "background" { DeleteParams::background() } else { DeleteParams::foreground() };
         api.delete("owner", &params).await.unwrap();
-        let gone = kube::runtime::conditions::is_deleted(&made.uid().unwrap());
+        let uid = made.uid().unwrap();
+        let gone = is_deleted(&uid);
         tokio::time::timeout(PATIENCE, await_condition(maps.clone(), name, gone)).await.unwrap().unwrap();
-        let gone = kube::runtime::conditions::is_deleted(&owner.uid().unwrap());
+        let uid = owner.uid().unwrap();
+        let gone = is_deleted(&uid);
         tokio::time::timeout(PATIENCE, await_condition(api.clone(), "owner", gone)).await.unwrap().unwrap();
         api.create(&PostParams::default(), &widget("owner")).await.unwrap();
     }
@@ -205,7 +203,8 @@ async fn namespaces_gate_and_empty_their_content() {
     let made = namespaces.create(&PostParams::default(), &tenant).await.unwrap();
     elsewhere.create(&PostParams::default(), &widget("a")).await.unwrap();
     namespaces.delete("tenant", &DeleteParams::default()).await.unwrap();
-    let gone = kube::runtime::conditions::is_deleted(&made.uid().unwrap());
+    let uid = made.uid().unwrap();
+        let gone = is_deleted(&uid);
     tokio::time::timeout(PATIENCE, await_condition(namespaces, "tenant", gone)).await.unwrap().unwrap();
     assert!(elsewhere.get_opt("a").await.unwrap().is_none());
 }
@@ -254,7 +253,7 @@ async fn a_restart_keeps_objects_and_answers_old_watches() {
     test.api.close().await;
     assert!(api.create(&PostParams::default(), &widget("c")).await.is_err());
     let reopened =
-        standalone::api::ApiServer::open(test.folder.path(), vec![api_support::widget_definition()])
+        standalone::api::ApiServer::open(test.folder.path(), vec![widget_definition()])
             .await
             .unwrap();
     let api = widgets(&reopened.client(standalone::api::Identity::new("test")));

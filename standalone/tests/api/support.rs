@@ -1,6 +1,6 @@
 //! What the API's integration tests share: a test definition and an API in a folder of its own.
-#![expect(dead_code, reason = "each test binary uses its own part")]
-#![expect(unreachable_pub, reason = "a module of several test binaries")]
+
+use std::time::Duration;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
@@ -10,8 +10,11 @@ use kube::{
 use serde_json::{Value, json};
 use standalone::api::{ApiServer, Identity};
 
+/// How long a test waits for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A kind with every feature that the tests touch.
-pub fn widget_definition() -> CustomResourceDefinition {
+pub(crate) fn widget_definition() -> CustomResourceDefinition {
     serde_json::from_value(json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "widgets.test.dev"},
@@ -82,27 +85,27 @@ fn schema() -> Value {
 }
 
 /// An API in a temporary folder that goes when this goes.
-pub struct TestApi {
-    pub api: ApiServer,
-    pub client: Client,
-    pub folder: tempfile::TempDir,
+pub(crate) struct TestApi {
+    pub(crate) api: ApiServer,
+    pub(crate) client: Client,
+    pub(crate) folder: tempfile::TempDir,
 }
 
-pub async fn open() -> TestApi {
+pub(crate) async fn open() -> TestApi {
     let folder = tempfile::tempdir().unwrap();
     let api = ApiServer::open(folder.path(), vec![widget_definition()]).await.unwrap();
     let client = api.client(Identity::new("test"));
     TestApi { api, client, folder }
 }
 
-pub fn widget_resource() -> ApiResource {
+pub(crate) fn widget_resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("test.dev", "v1", "Widget"), "widgets")
 }
 
-pub fn widgets(client: &Client) -> Api<DynamicObject> {
+pub(crate) fn widgets(client: &Client) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), "default", &widget_resource())
 }
 
-pub fn widget(name: &str) -> DynamicObject {
+pub(crate) fn widget(name: &str) -> DynamicObject {
     DynamicObject::new(name, &widget_resource()).data(json!({"spec": {"code": "x"}}))
 }
