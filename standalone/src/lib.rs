@@ -1,3 +1,9 @@
-//! The carrel binary: operator, shim, an in-process Kubernetes API and a local node.
+//! The `carrel` binary: operator, shim, an in-process Kubernetes API and a local node, joined in [`serve`].
+//!
+//! There is no second implementation of any controller here: what a cluster does is done by the same code.
 
 pub mod api;
+pub mod args;
+pub mod endpoints;
+pub mod node;
+pub mod python;

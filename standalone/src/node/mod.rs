@@ -1,0 +1,177 @@
+//! The local node: turns Pods into executor processes on this machine, as a kubelet does on its node.
+//!
+//! It learns of pods by watching the API and answers through their status; it has no other way to the operator.
+//! It schedules nothing and knows nothing of pools or executions.
+//!
+//! | step | file |
+//! |---|---|
+//! | what is to be done for a pod | `decide.rs` (pure) |
+//! | one pod's life | `worker.rs` |
+//! | its environment | `environment.rs` (pure) |
+//! | its address | `address.rs` |
+//! | its process, and what it leaves behind | `process.rs`, `orphans.rs` |
+//! | its readiness | `probe.rs` |
+//! | its status | `status.rs` (pure) |
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use futures::TryStreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt,
+    runtime::{WatchStreamExt, watcher},
+};
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+mod address;
+mod decide;
+mod environment;
+mod orphans;
+mod probe;
+mod process;
+mod status;
+mod worker;
+
+use decide::Step;
+use orphans::Children;
+
+/// The name of the one node, as pods show it.
+pub const NODE_NAME: &str = "local";
+
+/// What the node needs to start executors.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Where pods keep their state while they live.
+    pub pods_dir: PathBuf,
+    /// The program that has an `executor` subcommand.
+    pub executable: PathBuf,
+    /// The Python interpreter for programs.
+    pub python: PathBuf,
+    /// A warm Matplotlib cache.
+    pub matplotlib_cache: Option<PathBuf>,
+}
+
+/// Why the node stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The watch on pods cannot go on.
+    #[error("cannot watch pods")]
+    Watch(#[source] Box<watcher::Error>),
+}
+
+/// What all workers share.
+struct Shared {
+    client: Client,
+    config: NodeConfig,
+    children: Children,
+    http: reqwest::Client,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The node, before it runs.
+#[derive(Debug)]
+pub struct Node {
+    shared: Arc<Shared>,
+}
+
+/// The workers of the pods that live, by pod uid.
+#[derive(Default)]
+struct Workers {
+    tasks: JoinSet<String>,
+    terminate: HashMap<String, watch::Sender<bool>>,
+}
+
+impl Node {
+    /// A node that uses `client` to watch its pods and to say how they are.
+    #[must_use]
+    pub fn new(client: Client, config: NodeConfig) -> Self {
+        let children = Children::default();
+        let http = reqwest::Client::new();
+        Self { shared: Arc::new(Shared { client, config, children, http }) }
+    }
+
+    /// Runs until `shutdown`, then ends every executor.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), NodeError> {
+        let pods: Api<Pod> = Api::all(self.shared.client.clone());
+        let selector = watcher::Config::default().fields(&format!("spec.nodeName={NODE_NAME}"));
+        let mut events = std::pin::pin!(watcher(pods, selector).default_backoff());
+        let mut workers = Workers::default();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(ended) = workers.tasks.join_next() => workers.forget(ended),
+                event = events.try_next() => match event {
+                    Ok(Some(event)) => self.take(event, &mut workers),
+                    Ok(None) => break,
+                    Err(error) => warn!(error = %error, "watching pods failed and is tried again"),
+                },
+            }
+        }
+        workers.end_all().await;
+        Ok(())
+    }
+
+    fn take(&self, event: watcher::Event<Pod>, workers: &mut Workers) {
+        match event {
+            watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => self.apply(pod, workers),
+            watcher::Event::Delete(pod) => workers.terminate(&pod.uid().unwrap_or_default()),
+            watcher::Event::Init | watcher::Event::InitDone => {}
+        }
+    }
+
+    fn apply(&self, pod: Pod, workers: &mut Workers) {
+        let uid = pod.uid().unwrap_or_default();
+        match decide::step(&pod, workers.terminate.contains_key(&uid)) {
+            Step::Nothing => {}
+            Step::Terminate => workers.terminate(&uid),
+            Step::Start => workers.start(uid, |stop| worker::live(self.shared.clone(), pod, stop)),
+            Step::Bury => workers.start(uid, |_| worker::bury(self.shared.clone(), pod)),
+            Step::Remove => workers.start(uid, |_| worker::remove(self.shared.clone(), pod)),
+        }
+    }
+}
+
+impl Workers {
+    fn start<F, T>(&mut self, uid: String, task: F)
+    where
+        F: FnOnce(watch::Receiver<bool>) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, receiver) = watch::channel(false);
+        self.terminate.insert(uid.clone(), sender);
+        let work = task(receiver);
+        self.tasks.spawn(async move {
+            work.await;
+            uid
+        });
+    }
+
+    fn terminate(&self, uid: &str) {
+        if let Some(sender) = self.terminate.get(uid) {
+            sender.send_replace(true);
+        }
+    }
+
+    fn forget(&mut self, ended: Result<String, tokio::task::JoinError>) {
+        match ended {
+            Ok(uid) => {
+                self.terminate.remove(&uid);
+            }
+            Err(error) => warn!(%error, "the worker of a pod failed"),
+        }
+    }
+
+    /// Dropping a worker drops its process, which kills the executor; the executor ends what it runs when the
+    /// pipe to us closes.
+    async fn end_all(mut self) {
+        info!(pods = self.tasks.len(), "ending the pods of the local node");
+        self.tasks.shutdown().await;
+    }
+}

@@ -1,0 +1,171 @@
+//! One pod's life: address, process, readiness, end. A task of its own, so that pods do not wait for each other.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::Value;
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use super::{
+    Shared, address, probe,
+    process::Executor,
+    status::{self, Ended},
+};
+
+/// Where, below its state, an executor writes what its pod's status shall say when it is dead.
+pub(super) const TERMINATION_LOG: &str = "termination-log";
+/// As a kubelet: longer messages are cut.
+const TERMINATION_MESSAGE_BYTES: usize = 4096;
+
+/// Runs `pod` until its process ends or `stop` says so; then, when the object is being deleted, removes it.
+pub(super) async fn live(shared: Arc<Shared>, pod: Pod, mut stop: watch::Receiver<bool>) {
+    let this = Worker::new(&shared, &pod);
+    match this.start() {
+        Ok((mut executor, pod_ip)) => this.attend(&mut executor, &pod_ip, &mut stop).await,
+        Err(error) => {
+            warn!(pod = %pod.name_any(), %error, "cannot start an executor");
+            this.patch(&status::failed_to_start(&error.to_string(), &now())).await;
+        }
+    }
+    // A pod that has ended stays as an object until somebody deletes it, and only then loses its state.
+    if !*stop.borrow() {
+        let _ = stop.wait_for(|stopped| *stopped).await;
+    }
+    this.remove().await;
+}
+
+/// Says that a pod of an earlier process of ours has ended: its executor died with that process.
+pub(super) async fn bury(shared: Arc<Shared>, pod: Pod) {
+    let this = Worker::new(&shared, &pod);
+    let end = Ended::unknown(this.termination_message());
+    this.patch(&status::ended(&this.image, &end, &now())).await;
+}
+
+/// Removes a pod that has no process.
+pub(super) async fn remove(shared: Arc<Shared>, pod: Pod) {
+    Worker::new(&shared, &pod).remove().await;
+}
+
+struct Worker<'a> {
+    shared: &'a Shared,
+    pod: &'a Pod,
+    pods: Api<Pod>,
+    state: PathBuf,
+    image: String,
+}
+
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Shared, pod: &'a Pod) -> Self {
+        let container = pod.spec.as_ref().and_then(|s| s.containers.first());
+        Self {
+            shared,
+            pod,
+            pods: Api::namespaced(shared.client.clone(), &pod.namespace().unwrap_or_default()),
+            state: shared.config.pods_dir.join(pod.uid().unwrap_or_default()),
+            image: container.and_then(|c| c.image.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn start(&self) -> std::io::Result<(Executor, String)> {
+        std::fs::create_dir_all(&self.state)?;
+        let pod_ip = address::free(protocol::EXECUTOR_PORT)?.to_string();
+        let executor =
+            Executor::start(&self.shared.config, &self.shared.children, self.pod, &pod_ip, &self.state)?;
+        Ok((executor, pod_ip))
+    }
+
+    /// Watches over a running executor and says in the status how it is.
+    async fn attend(&self, executor: &mut Executor, pod_ip: &str, stop: &mut watch::Receiver<bool>) {
+        let ended = tokio::select! {
+            status = executor.wait() => Some(status),
+            () = self.report_readiness(pod_ip) => None,
+            _ = stop.wait_for(|stopped| *stopped) => None,
+        };
+        let ended = match ended {
+            Some(status) => status,
+            None => executor.terminate(self.grace()).await,
+        };
+        let end = match ended {
+            Ok(status) => Ended::of(status, self.termination_message()),
+            Err(error) => {
+                warn!(pod = %self.pod.name_any(), %error, "cannot tell how an executor ended");
+                Ended::unknown(self.termination_message())
+            }
+        };
+        debug!(pod = %self.pod.name_any(), code = end.code, "executor ended");
+        if !*stop.borrow() {
+            self.patch(&status::ended(&self.image, &end, &now())).await;
+        }
+    }
+
+    /// Asks for readiness as long as the pod lives and writes each change.
+    async fn report_readiness(&self, pod_ip: &str) {
+        while !probe::ready(&self.shared.http, pod_ip, protocol::EXECUTOR_PORT).await {
+            tokio::time::sleep(probe::FIRST_PERIOD).await;
+        }
+        self.patch(&status::running(pod_ip, &self.image, true, &now())).await;
+        let mut shown = true;
+        loop {
+            tokio::time::sleep(probe::period(self.pod)).await;
+            let ready = probe::ready(&self.shared.http, pod_ip, protocol::EXECUTOR_PORT).await;
+            if ready != shown {
+                self.patch(&status::readiness(ready, &now())).await;
+                shown = ready;
+            }
+        }
+    }
+
+    fn grace(&self) -> Duration {
+        let seconds = self
+            .pod
+            .metadata
+            .deletion_grace_period_seconds
+            .or_else(|| self.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds));
+        Duration::from_secs(seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(30))
+    }
+
+    fn termination_message(&self) -> String {
+        let text = std::fs::read(self.state.join(TERMINATION_LOG)).unwrap_or_default();
+        let kept = text.get(..TERMINATION_MESSAGE_BYTES).unwrap_or(&text);
+        String::from_utf8_lossy(kept).into_owned()
+    }
+
+    async fn patch(&self, status: &Value) {
+        let patch = Patch::Merge(status);
+        match self.pods.patch_status(&self.pod.name_any(), &PatchParams::default(), &patch).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(error)) if error.code == 404 => {}
+            Err(error) => warn!(pod = %self.pod.name_any(), %error, "cannot write the status of a pod"),
+        }
+    }
+
+    /// Removes the pod's state and, as the last step, its object.
+    async fn remove(&self) {
+        if let Err(error) = remove_folder(&self.state) {
+            warn!(pod = %self.pod.name_any(), %error, "cannot remove the state of a pod");
+        }
+        let uid = Preconditions { uid: self.pod.uid(), resource_version: None };
+        let now = DeleteParams { grace_period_seconds: Some(0), preconditions: Some(uid), ..DeleteParams::default() };
+        match self.pods.delete(&self.pod.name_any(), &now).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => {}
+            Err(error) => warn!(pod = %self.pod.name_any(), %error, "cannot remove a pod"),
+        }
+    }
+}
+
+fn remove_folder(path: &std::path::Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
