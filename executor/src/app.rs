@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     error::ApiError,
     held::HeldRun,
-    probe::Probe,
+    probe::{Probe, Python},
     registry::{Claimed, Registry, StillRunning},
     run,
 };
@@ -72,13 +72,7 @@ impl App {
 
     /// Takes the slot for a new run, or finds the run that has it.
     pub(crate) fn claim(&self, uid: &str, claims: &Claims) -> Result<Claimed, ApiError> {
-        match &*self.probe.borrow() {
-            Probe::Usable => {}
-            Probe::Pending => {
-                return Err(ApiError::NotReady("the interpreter is still being probed".to_owned()));
-            }
-            Probe::Unusable(reason) => return Err(ApiError::NotReady(reason.clone())),
-        }
+        self.python()?;
         Ok(self.registry.lock().claim(uid, claims, unix_milliseconds())?)
     }
 
@@ -87,6 +81,15 @@ impl App {
         let run = self.registry.lock().acknowledge(uid)?;
         self.released.notify_one();
         Ok(run)
+    }
+
+    /// The interpreter, once it was found to work.
+    pub(crate) fn python(&self) -> Result<Python, ApiError> {
+        match &*self.probe.borrow() {
+            Probe::Usable(python) => Ok(python.clone()),
+            Probe::Pending => Err(ApiError::NotReady("the interpreter is still being probed".to_owned())),
+            Probe::Unusable(reason) => Err(ApiError::NotReady(reason.clone())),
+        }
     }
 
     pub(crate) fn set_probe(&self, probe: Probe) {
@@ -109,7 +112,7 @@ impl App {
             (_, true) => (false, "draining".to_owned()),
             (Probe::Pending, _) => (false, "the interpreter is being probed".to_owned()),
             (Probe::Unusable(reason), _) => (false, reason.clone()),
-            (Probe::Usable, false) => (true, "ready".to_owned()),
+            (Probe::Usable(_), false) => (true, "ready".to_owned()),
         };
         Readiness { ready, message, isolation: run::isolation() }
     }

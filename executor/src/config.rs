@@ -70,11 +70,12 @@ pub(crate) struct Config {
     pub keys: PublicKeys,
     /// Absolute, without symbolic links.
     pub state_dir: PathBuf,
-    /// Absolute; a symbolic link stays one, for a virtual environment is found through it.
+    /// Absolute; what to ask for the real interpreter (see `probe.rs`). A symbolic link stays one, for a
+    /// virtual environment is found through it.
     pub python: PathBuf,
     /// Absolute, when the system has one.
     pub bash: Option<PathBuf>,
-    /// `PATH` of the programs.
+    /// `PATH` of the executor, which programs get too.
     pub path: OsString,
     pub mpl_config_dir: Option<PathBuf>,
     pub lifeline: bool,
@@ -93,8 +94,7 @@ impl Config {
         let search = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
         let python = find_program(&python, &search).ok_or(ConfigError::Python(python))?;
         let bash = find_program(Path::new("bash"), &search);
-        let path = with_folder_of(&python, search);
-        Ok(Self { listen, pod_uid, keys, state_dir, python, bash, path, mpl_config_dir, lifeline })
+        Ok(Self { listen, pod_uid, keys, state_dir, python, bash, path: search, mpl_config_dir, lifeline })
     }
 }
 
@@ -109,13 +109,6 @@ fn find_program(name: &Path, search: &OsStr) -> Option<PathBuf> {
 
 fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-}
-
-/// Puts the interpreter's folder first, so that `python3` in a program's shell is the same one.
-fn with_folder_of(python: &Path, search: OsString) -> OsString {
-    let folder = python.parent().map(Path::to_path_buf);
-    let rest = env::split_paths(&search).filter(|entry| Some(entry) != folder.as_ref());
-    env::join_paths(folder.clone().into_iter().chain(rest)).unwrap_or(search)
 }
 
 #[cfg(test)]
@@ -136,13 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn programs_become_absolute_and_their_folder_is_first_on_the_path() {
+    fn programs_become_absolute() {
         let dir = tempfile::tempdir().unwrap();
         let config = Config::new(args(dir.path())).unwrap();
-        assert!(config.python.is_absolute());
-        let first = env::split_paths(&config.path).next().unwrap();
-        assert_eq!(Some(first.as_path()), config.python.parent());
-        assert_eq!(env::split_paths(&config.path).filter(|entry| *entry == first).count(), 1);
+        assert!(config.python.is_absolute() && config.state_dir.is_absolute());
+        assert!(find_program(Path::new("no-such-program"), &config.path).is_none());
     }
 
     #[test]

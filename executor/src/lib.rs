@@ -67,10 +67,10 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    runner::prepare_state(&config.state_dir).context("preparing the state directory")?;
     if config.lifeline {
         lifecycle::watch_lifeline();
     }
-    runner::prepare_state(&config.state_dir).context("preparing the state directory")?;
     let listener =
         TcpListener::bind(config.listen).await.with_context(|| format!("listening on {}", config.listen))?;
     tracing::info!(address = %listener.local_addr()?, pod_uid = %config.pod_uid, "serving");

@@ -1,8 +1,16 @@
-//! Asks the real interpreter, once, whether it works. Until it did, the executor is not ready.
+//! Asks the real interpreter, once, whether it works and where it is. Until it did, the executor is not
+//! ready.
+//!
+//! What is configured may be a wrapper that finds the interpreter anew each time and leaves its own
+//! variables in the environment. Runs start what the wrapper led to.
 
 use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
+    env,
+    ffi::{OsStr, OsString},
+    io::Read as _,
+    os::unix::ffi::OsStringExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,14 +18,35 @@ use std::{
 use crate::{app::App, config::Config, runner};
 
 /// How long a sound interpreter may need on a cold disk.
-const PATIENCE: Duration = Duration::from_secs(60);
-const QUESTION: &str = "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 3)";
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Fails on anything older than what the runner is written for.
+const QUESTION: &str = "import os, sys
+sys.version_info >= (3, 11) or sys.exit(3)
+sys.stdout.buffer.write(os.fsencode(sys.executable))";
+
+/// The interpreter of the programs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Python {
+    pub program: PathBuf,
+    /// `PATH` of the programs: the interpreter's folder comes first, so that `python3` in a program's
+    /// shell is the same one.
+    pub path: OsString,
+}
+
+impl Python {
+    fn new(program: PathBuf, search: &OsStr) -> Self {
+        let folder = program.parent().map(Path::to_path_buf);
+        let rest = env::split_paths(search).filter(|entry| Some(entry) != folder.as_ref());
+        let path = env::join_paths(folder.clone().into_iter().chain(rest));
+        Self { program, path: path.unwrap_or_else(|_| search.to_owned()) }
+    }
+}
 
 /// What the probe found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Probe {
     Pending,
-    Usable,
+    Usable(Python),
     Unusable(String),
 }
 
@@ -33,45 +62,70 @@ pub(crate) async fn run(app: Arc<App>) {
 }
 
 fn probe(config: &Config) -> Probe {
-    if let Err(reason) = ask(config, &["-I".into(), "-c".into(), QUESTION.into()]) {
-        return Probe::Unusable(reason);
-    }
+    let asked = ask(config, &config.python, &["-I".into(), "-c".into(), QUESTION.into()]);
+    let program = match asked.map(|answer| PathBuf::from(OsString::from_vec(answer))) {
+        Ok(program) if program.is_absolute() => program,
+        Ok(_) => return Probe::Unusable("the interpreter does not know where it is".to_owned()),
+        Err(reason) => return Probe::Unusable(reason),
+    };
     // Byte code beside the runner makes every start faster; without it a start is only slower.
     let compile = ["-I".into(), runner::entry(&config.state_dir), "--compile".into()];
-    if let Err(reason) = ask(config, &compile) {
+    if let Err(reason) = ask(config, &program, &compile) {
         tracing::warn!(reason, "the runner could not be compiled ahead");
     }
-    Probe::Usable
+    Probe::Usable(Python::new(program, &config.path))
 }
 
-/// Runs the interpreter to its end; nothing it writes is kept.
-fn ask(config: &Config, args: &[PathBuf]) -> Result<(), String> {
-    let mut child = Command::new(&config.python)
+/// Runs an interpreter to its end and returns the short text it wrote.
+fn ask(config: &Config, program: &Path, args: &[PathBuf]) -> Result<Vec<u8>, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", program.display());
+    let mut child = Command::new(program)
         .args(args)
         .env_clear()
         .env("PATH", &config.path)
+        .env("HOME", &config.state_dir)
         .env("LANG", "C.UTF-8")
         .current_dir(&config.state_dir)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| format!("{}: {error}", config.python.display()))?;
+        .map_err(|error| named(&error))?;
+    let status = wait(&mut child).map_err(|error| named(&error))?;
+    match status.code() {
+        Some(0) => {}
+        Some(3) => return Err(named(&"Python is older than 3.11")),
+        _ => return Err(named(&format!("ended with {status}"))),
+    }
+    let mut answer = Vec::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        stdout.read_to_end(&mut answer).map_err(|error| named(&error))?;
+    }
+    Ok(answer)
+}
+
+fn wait(child: &mut Child) -> std::io::Result<std::process::ExitStatus> {
     let started = Instant::now();
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) if status.code() == Some(3) => {
-                return Err("Python is older than 3.11".to_owned());
-            }
-            Ok(Some(status)) => return Err(format!("{} ended with {status}", config.python.display())),
-            Ok(None) if started.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(2)),
-            Ok(None) => {
-                // It is ours and not reaped yet, so the process id is still its own.
-                let killed = child.kill().and_then(|()| child.wait());
-                return Err(format!("no answer within {PATIENCE:?} ({killed:?})"));
-            }
-            Err(error) => return Err(error.to_string()),
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
         }
+        if started.elapsed() > PATIENCE {
+            // It is ours and not reaped yet, so the process id is still its own.
+            child.kill()?;
+            return child.wait();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interpreters_folder_is_first_on_the_path_and_only_once() {
+        let python = Python::new("/venv/bin/python3".into(), OsStr::new("/bin:/venv/bin:/usr/bin"));
+        assert_eq!(python.path, "/venv/bin:/bin:/usr/bin");
     }
 }

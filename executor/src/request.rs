@@ -66,8 +66,8 @@ impl ValidRequest {
     }
 
     fn check(request: ExecuteRequest) -> Result<Self> {
-        let entry_path =
-            RelativePath::parse(&request.entry_path).map_err(|error| invalid("entryPath", error))?;
+        let entry_path = RelativePath::parse(&request.entry_path)
+            .map_err(|error| invalid("entryPath", error.to_string()))?;
         without_nul("code", &request.code)?;
         check_strings(&request.args, &request.env)?;
         check_env(&request.env)?;
@@ -98,8 +98,8 @@ impl ValidRequest {
     }
 }
 
-fn invalid(field: impl Into<String>, message: impl ToString) -> Invalid {
-    Invalid { field: Some(field.into()), message: message.to_string() }
+fn invalid(field: impl Into<String>, message: impl Into<String>) -> Invalid {
+    Invalid { field: Some(field.into()), message: message.into() }
 }
 
 fn without_nul(field: &str, text: &str) -> Result<()> {
@@ -155,8 +155,8 @@ fn check_inputs(inputs: Vec<InputFile>) -> Result<Vec<Input>> {
     let mut checked = Vec::with_capacity(inputs.len());
     let mut files = BTreeSet::new();
     for (at, InputFile { path, size_bytes, sha256 }) in inputs.into_iter().enumerate() {
-        let path =
-            RelativePath::parse(&path).map_err(|error| invalid(format!("inputs[{at}].path"), error))?;
+        let path = RelativePath::parse(&path)
+            .map_err(|error| invalid(format!("inputs[{at}].path"), error.to_string()))?;
         if sha256.as_deref().is_some_and(|hash| !is_sha256(hash)) {
             return Err(invalid(format!("inputs[{at}].sha256"), "must be 64 lower-case hexadecimal digits"));
         }
@@ -179,7 +179,7 @@ fn is_sha256(text: &str) -> bool {
 }
 
 fn json(field: &str, text: String) -> Result<Box<RawValue>> {
-    RawValue::from_string(text).map_err(|error| invalid(field, error))
+    RawValue::from_string(text).map_err(|error| invalid(field, error.to_string()))
 }
 
 fn object(field: &str, text: String) -> Result<Box<RawValue>> {

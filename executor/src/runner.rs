@@ -7,10 +7,15 @@ use std::{
 };
 
 /// Every file of the runner.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 8] = [
+    ("interactive.py", include_str!("../python/interactive.py")),
+    ("media.py", include_str!("../python/media.py")),
     ("precompile.py", include_str!("../python/precompile.py")),
     ("program.py", include_str!("../python/program.py")),
     ("runner.py", include_str!("../python/runner.py")),
+    ("shell.py", include_str!("../python/shell.py")),
+    ("tool.py", include_str!("../python/tool.py")),
+    ("xonsh_session.py", include_str!("../python/xonsh_session.py")),
 ];
 
 /// Why the state directory cannot be used.
@@ -60,6 +65,17 @@ pub(crate) fn prepare_state(state_dir: &Path) -> Result<(), StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_file_of_the_runner_is_carried() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("python");
+        let names =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let python = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "py");
+        let mut names: Vec<String> = names.filter(python).collect();
+        names.sort();
+        assert_eq!(names, FILES.map(|(name, _)| name));
+    }
 
     #[test]
     fn the_runner_is_written_read_only_and_again_without_harm() {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How long a connection may take for a request's headers, and may idle between two requests.
-const HEADER_PATIENCE: Duration = Duration::from_secs(60);
+const HEADER_PATIENCE: Duration = Duration::from_mins(1);
 /// How long answers under way may take once the executor goes.
 const FINISH_PATIENCE: Duration = Duration::from_secs(5);
 

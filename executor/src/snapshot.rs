@@ -41,6 +41,14 @@ pub(crate) struct Changes {
     identities: Vec<(RelativePath, Identity)>,
 }
 
+/// A changed file that is to be handed back.
+#[derive(Debug)]
+struct Found {
+    entry: FileEntry,
+    path: RelativePath,
+    identity: Identity,
+}
+
 /// The listed files as they can be read later.
 #[derive(Debug)]
 pub(crate) struct ServedFiles {
@@ -97,10 +105,10 @@ impl Changes {
                     let shared = links.get(&(stat.st_dev, stat.st_ino)).copied().unwrap_or(1) < stat.st_nlink;
                     match changes.look(workspace, before, limits, &path, total) {
                         Ok(_) if shared => changes.skip(&path, SkipReason::Unreadable),
-                        Ok(Some((entry, file))) => {
+                        Ok(Some(Found { entry, path, identity })) => {
                             total += entry.size_bytes;
                             changes.files.push(entry);
-                            changes.identities.push(file);
+                            changes.identities.push((path, identity));
                         }
                         Ok(None) => {}
                         Err(reason) => changes.skip(&path, reason),
@@ -131,7 +139,7 @@ impl Changes {
         limits: &RunLimits,
         path: &[u8],
         total: u64,
-    ) -> Result<Option<(FileEntry, (RelativePath, Identity))>, SkipReason> {
+    ) -> Result<Option<Found>, SkipReason> {
         let text = std::str::from_utf8(path).map_err(|_| SkipReason::NameNotUtf8)?;
         // A walk gives names that exist; only their length can be beyond what a path may have.
         let path = RelativePath::parse(text).map_err(|_| SkipReason::Unreadable)?;
@@ -159,7 +167,7 @@ impl Changes {
         }
         within()?;
         let entry = FileEntry { path: text.to_owned(), size_bytes: size, sha256 };
-        Ok(Some((entry, (path, Identity::of(&stat)))))
+        Ok(Some(Found { entry, path, identity: Identity::of(&stat) }))
     }
 }
 

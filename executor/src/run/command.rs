@@ -1,6 +1,7 @@
 //! Step 3: the command of a run. Its environment is made from nothing; the executor's own does not leak.
 
 use std::{
+    ffi::OsStr,
     io,
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     path::Path,
@@ -10,23 +11,24 @@ use std::{
 use protocol::Interpreter;
 
 use super::{NeverStarted, capture::Ends, job::Job};
-use crate::{config::Config, request::ValidRequest, runner, workspace::RunDirs};
+use crate::{config::Config, probe::Python, request::ValidRequest, runner, workspace::RunDirs};
 
 /// Isolated from the environment and the current folder, no byte code, unbuffered, UTF-8.
 const PYTHON_FLAGS: [&str; 5] = ["-I", "-B", "-u", "-X", "utf8"];
 
 pub(crate) fn build(
     config: &Config,
+    interpreter: &Python,
     request: &ValidRequest,
     dirs: &RunDirs,
     job: &Job,
     ends: &Ends,
 ) -> Result<Command, NeverStarted> {
     let mut command = match request.interpreter {
-        Interpreter::Python | Interpreter::PythonOrShell => python(config, job, &ends.results),
+        Interpreter::Python | Interpreter::PythonOrShell => python(config, interpreter, job, &ends.results),
         Interpreter::Bash => bash(config, request, job)?,
     };
-    base_environment(&mut command, config, dirs);
+    base_environment(&mut command, config, &interpreter.path, dirs);
     // Last, so that the caller's values win over all of ours.
     command.envs(request.env.iter().map(|variable| (&variable.name, &variable.value)));
     command.current_dir(&dirs.workspace);
@@ -34,8 +36,8 @@ pub(crate) fn build(
     Ok(command)
 }
 
-fn python(config: &Config, job: &Job, results: &OwnedFd) -> Command {
-    let mut command = Command::new(&config.python);
+fn python(config: &Config, interpreter: &Python, job: &Job, results: &OwnedFd) -> Command {
+    let mut command = Command::new(&interpreter.program);
     command.args(PYTHON_FLAGS).arg(runner::entry(&config.state_dir));
     command.args(job.message.iter().chain([results]).map(number));
     command
@@ -57,10 +59,10 @@ fn number(handle: &OwnedFd) -> String {
     handle.as_raw_fd().to_string()
 }
 
-fn base_environment(command: &mut Command, config: &Config, dirs: &RunDirs) {
+fn base_environment(command: &mut Command, config: &Config, path: &OsStr, dirs: &RunDirs) {
     command
         .env_clear()
-        .env("PATH", &config.path)
+        .env("PATH", path)
         .env("HOME", &dirs.home)
         .env("TMPDIR", &dirs.tmp)
         .env("LANG", "C.UTF-8")

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// The moment at which a run that began at `start` is killed.
 pub(crate) fn at(start: Instant, timeout_milliseconds: u64) -> Instant {
     // No clock reaches what overflows here; a day is as good as never.
-    let never = Duration::from_secs(24 * 60 * 60);
+    let never = Duration::from_hours(24);
     start.checked_add(Duration::from_millis(timeout_milliseconds)).unwrap_or_else(|| start + never)
 }
 

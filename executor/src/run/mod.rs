@@ -9,7 +9,7 @@
 //!    1. a session and process group of its own
 //!    2. it dies with the executor
 //!    3. resource limits (`limits.rs`)
-//!    4. *(later) own uid, no_new_privs, landlock, seccomp*
+//!    4. *(later) own uid, `no_new_privs`, landlock, seccomp*
 //!    5. exactly the handles it is meant to have
 //! 5. `watch`: output is read as it comes and dropped beyond its limit (`capture.rs`), until the main
 //!    process ends, the deadline passes or the run is cancelled (`watch.rs`, `deadline.rs`)
@@ -29,7 +29,7 @@ pub(crate) mod kill;
 mod limits;
 pub(crate) mod outcome;
 mod proc_table;
-mod process;
+pub(crate) mod process;
 mod results;
 mod stage;
 mod watch;
@@ -70,6 +70,8 @@ enum NeverStarted {
     Stage(#[from] StageError),
     #[error("preparing the run: {0}")]
     Prepare(#[source] io::Error),
+    #[error("the interpreter is not usable")]
+    NoPython,
     #[error("bash is not available here")]
     NoBash,
     #[error("starting the interpreter: {0}")]
@@ -160,7 +162,8 @@ fn begin(
     // Listening before the start, so that not even an instant end is missed.
     let children = watch::children().map_err(NeverStarted::Prepare)?;
     let memory = OomCounter::read();
-    let command = command::build(&app.config, request, dirs, &job, &ends)?;
+    let python = app.python().map_err(|_| NeverStarted::NoPython)?;
+    let command = command::build(&app.config, &python, request, dirs, &job, &ends)?;
     let main = process::start(command, &limits::of(&request.limits), job.into_handles(ends.results))
         .map_err(NeverStarted::Start)?;
     run.frames.start(unix_milliseconds());
@@ -239,7 +242,9 @@ fn not_started(reason: &NeverStarted) -> Outcome {
         NeverStarted::Cancelled => outcome::cancelled_before_start(),
         NeverStarted::Stage(error) => outcome::never_started(error.field(), error.to_string()),
         NeverStarted::NoBash => outcome::never_started(Some("interpreter".to_owned()), reason.to_string()),
-        NeverStarted::Prepare(_) | NeverStarted::Start(_) => outcome::never_started(None, reason.to_string()),
+        NeverStarted::Prepare(_) | NeverStarted::NoPython | NeverStarted::Start(_) => {
+            outcome::never_started(None, reason.to_string())
+        }
     }
 }
 

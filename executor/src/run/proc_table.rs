@@ -25,8 +25,8 @@ pub(crate) fn read(pid: i32) -> Option<Entry> {
 }
 
 /// Reads one `stat` line. The name in it may hold spaces and parentheses; the last one ends it.
-fn parse(pid: i32, stat: &str) -> Option<Entry> {
-    let (_, fields) = stat.rsplit_once(") ")?;
+fn parse(pid: i32, line: &str) -> Option<Entry> {
+    let (_, fields) = line.rsplit_once(") ")?;
     let mut fields = fields.split(' ');
     let parent = fields.nth(1)?.parse().ok()?;
     let start = fields.nth(17)?.parse().ok()?;
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_name_made_to_confuse_does_not() {
-        let tail = "0 0 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 1000 10";
+        let tail = "0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 1000 10";
         let stat = format!("12 (evil) R 1 (x) ) S 34 12 12 {tail}");
         assert_eq!(parse(12, &stat), Some(Entry { pid: 12, parent: 34, start: 777 }));
         assert_eq!(parse(12, "12 (cut"), None);

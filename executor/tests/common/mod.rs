@@ -1,7 +1,7 @@
 //! A real executor as a child process, and a client for it. Everything ends with the test: dropping the
 //! executor closes its lifeline, which kills all it started.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::indexing_slicing, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
@@ -35,7 +35,7 @@ use tempfile::TempDir;
 pub const POD: &str = "pod-1";
 pub const UID: &str = "uid-1";
 /// Generous: only a test that fails waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Executor {
     child: Child,
@@ -140,7 +140,9 @@ pub fn python(code: &str) -> ExecuteRequest {
 pub fn body(request: &ExecuteRequest, inputs: &[&[u8]]) -> Vec<u8> {
     let mut body = serde_json::to_vec(request).unwrap();
     body.push(b'\n');
-    inputs.iter().for_each(|input| body.extend_from_slice(input));
+    for input in inputs {
+        body.extend_from_slice(input);
+    }
     body
 }
 
