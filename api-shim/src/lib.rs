@@ -1,1 +1,61 @@
-//! The wire dialects in front: creates executions and waits for their status.
+//! The HTTP front: speaks the wire dialects of four existing services, creates `CodeExecution` objects and
+//! waits for their status. It never talks to pods and never runs anything itself.
+//!
+//! One request, file by file:
+//!
+//! ```text
+//! serve.rs → router.rs → middleware/{request_id,authenticate,guard}.rs
+//!   → routes/execute.rs          extract, call, respond
+//!   → body.rs → json/            bytes → value                         (json/ is pure)
+//!   → dispatch.rs                value → dialect                       (pure)
+//!   → dialect/{bee,onyx}.rs      value → checked request, with validate/, paths.rs, duration.rs (pure)
+//!   → prepare.rs → inputs.rs     ids of files → sources
+//!   → convert.rs                 request → spec                        (pure)
+//!   → admission.rs               a slot
+//!   → runs.rs                    stage.rs → waiters.rs → executions.rs → wait → outputs.rs
+//!   → reasons.rs                 terminal status → how it ended        (pure)
+//!   → answer.rs, output.rs       → the dialect's answer                (pure)
+//!   → events.rs                  the same as server-sent events
+//! ```
+//!
+//! What can be refused or fail is in `error.rs`, what can be set in `config/`.
+
+pub mod admission;
+pub mod answer;
+mod app;
+pub mod auth;
+pub mod body;
+pub mod config;
+pub mod convert;
+pub mod dialect;
+pub mod dispatch;
+pub mod duration;
+pub mod error;
+pub mod events;
+pub mod executions;
+pub mod guard;
+pub mod health;
+pub mod inputs;
+pub mod json;
+pub mod live;
+pub mod metrics;
+pub mod middleware;
+pub mod net;
+pub mod openapi;
+pub mod output;
+pub mod outputs;
+pub mod paths;
+pub mod prepare;
+pub mod reasons;
+mod router;
+pub mod routes;
+pub mod runs;
+pub mod schema;
+mod serve;
+pub mod stage;
+pub mod state;
+pub mod validate;
+pub mod waiters;
+
+pub use app::App;
+pub use config::ShimConfig;

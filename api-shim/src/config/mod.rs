@@ -1,0 +1,114 @@
+//! The configuration of the shim as a struct: read once at start, passed on as a value.
+//!
+//! How it is read from flags and variables is in the files beside this one.
+
+use std::{net::SocketAddr, time::Duration};
+
+use crds::{code_execution::Packages, limits, names::DEFAULT_POOL};
+
+use crate::{
+    admission::AdmissionRules, auth::Tokens, convert::SpecRules, dialect::bee::BeeRules, guard::GuardRules,
+};
+
+/// The version that clients read.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything that can be set.
+#[derive(Debug, Clone)]
+pub struct ShimConfig {
+    /// Addresses to listen on; none when nothing was said.
+    pub http_listen: Option<Vec<SocketAddr>>,
+    /// The namespace of the executions.
+    pub namespace: String,
+    /// Marks what this process creates; a new one for every process.
+    pub replica: String,
+    /// Who may spawn.
+    pub guard: GuardRules,
+    /// Whose credentials are valid.
+    pub tokens: Tokens,
+    /// The slots.
+    pub admission: AdmissionRules,
+    /// `Retry-After` when the cluster has no room.
+    pub capacity_retry_after_seconds: u64,
+    /// bee/tgpt.
+    pub bee: BeeRules,
+    /// The highest `timeout_ms` of onyx.
+    pub onyx_max_timeout_milliseconds: i64,
+    /// What every spec says.
+    pub spec: SpecRules,
+    /// JSON bodies.
+    pub max_body_bytes: usize,
+    /// Health.
+    pub health: HealthRules,
+}
+
+/// What health and readiness say and how often they look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthRules {
+    /// Between two checks.
+    pub interval: Duration,
+    /// For one check.
+    pub check_timeout: Duration,
+    /// `kubernetes` or `standalone`.
+    pub backend: String,
+    /// The version to report.
+    pub version: String,
+}
+
+/// Where the service listens when nothing is said.
+pub const DEFAULT_HTTP_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8000);
+
+impl ShimConfig {
+    /// The addresses to listen on.
+    #[must_use]
+    pub fn http_listen(&self) -> Vec<SocketAddr> {
+        self.http_listen.clone().unwrap_or_else(|| vec![DEFAULT_HTTP_LISTEN])
+    }
+}
+
+impl Default for ShimConfig {
+    fn default() -> Self {
+        Self {
+            http_listen: None,
+            namespace: "default".to_owned(),
+            replica: format!("shim-{}", uuid::Uuid::new_v4().simple()),
+            guard: GuardRules::default(),
+            tokens: Tokens::default(),
+            admission: AdmissionRules { slots: 16, wait: Duration::from_secs(30), retry_after_seconds: 2 },
+            capacity_retry_after_seconds: 10,
+            bee: BeeRules {
+                default_timeout_seconds: 60,
+                max_timeout_seconds: 600,
+                default_max_downloads: 0,
+                require_chat_id: true,
+            },
+            onyx_max_timeout_milliseconds: 60_000,
+            spec: SpecRules::default(),
+            max_body_bytes: 16 * 1024 * 1024,
+            health: HealthRules {
+                interval: Duration::from_secs(30),
+                check_timeout: Duration::from_millis(2500),
+                backend: "kubernetes".to_owned(),
+                version: VERSION.to_owned(),
+            },
+        }
+    }
+}
+
+impl Default for SpecRules {
+    fn default() -> Self {
+        Self {
+            pool: DEFAULT_POOL.to_owned(),
+            start_deadline_seconds: limits::START_DEADLINE_SECONDS,
+            output_bytes: limits::OUTPUT_BYTES,
+            output_files: limits::OUTPUT_FILES,
+            output_files_bytes: limits::OUTPUT_FILES_BYTES,
+            output_file_bytes: limits::OUTPUT_FILE_BYTES,
+            onyx_file_ttl_seconds: Some(86_400),
+            onyx_cpu_milliseconds: None,
+            onyx_memory: None,
+            bee_packages: Packages::default(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Create, read and cancel executions in the API. A create that was retried may find its own object:
+//! the name was chosen by us, so that object is ours.
+
+use std::time::Duration;
+
+use crds::{CodeExecution, CodeExecutionSpec, labels};
+use kube::{
+    Api, Error,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+
+use crate::{error::ShimError, reasons::NoRoom};
+
+/// Pauses before the second and the further attempts of a create.
+const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
+
+/// The executions of the tenant.
+#[derive(Debug, Clone)]
+pub struct Executions {
+    api: Api<CodeExecution>,
+    replica: String,
+    capacity_retry_after_seconds: u64,
+}
+
+impl Executions {
+    /// With the replica that marks what it creates.
+    #[must_use]
+    pub fn new(api: Api<CodeExecution>, replica: String, capacity_retry_after_seconds: u64) -> Self {
+        Self { api, replica, capacity_retry_after_seconds }
+    }
+
+    /// Creates one under a name that nobody else uses.
+    pub async fn create(
+        &self,
+        name: &str,
+        spec: CodeExecutionSpec,
+        request_id: &str,
+    ) -> Result<CodeExecution, ShimError> {
+        let mut object = CodeExecution::new(name, spec);
+        let metadata = &mut object.metadata;
+        metadata.labels = Some([(labels::REPLICA.to_owned(), self.replica.clone())].into());
+        metadata.annotations = Some([(labels::REQUEST_ID.to_owned(), request_id.to_owned())].into());
+        let mut pauses = PAUSES.into_iter();
+        let mut retried = false;
+        loop {
+            let error = match self.api.create(&PostParams::default(), &object).await {
+                Ok(created) => return Ok(created),
+                Err(error) => error,
+            };
+            match fate(&error, retried) {
+                Fate::Mine => return self.api.get(name).await.map_err(|error| self.refused(error)),
+                Fate::Final => return Err(self.refused(error)),
+                Fate::Again => {
+                    let Some(pause) = pauses.next() else { return Err(self.refused(error)) };
+                    tracing::warn!(%error, "creating an execution failed, trying again");
+                    tokio::time::sleep(pause).await;
+                    retried = true;
+                }
+            }
+        }
+    }
+
+    /// Reads one; nothing when it is gone.
+    pub async fn get(&self, name: &str) -> Result<Option<CodeExecution>, Error> {
+        self.api.get_opt(name).await
+    }
+
+    /// Ends one; one that is gone or has ended already is as good as ended.
+    pub async fn cancel(&self, name: &str) {
+        let patch = Patch::Merge(json!({"spec": {"cancel": true}}));
+        match self.api.patch(name, &PatchParams::default(), &patch).await {
+            Ok(_) => tracing::info!(execution = name, "cancelled"),
+            Err(Error::Api(status)) if status.code == 404 => {}
+            Err(error) => tracing::warn!(%error, execution = name, "an execution could not be cancelled"),
+        }
+    }
+
+    fn refused(&self, error: Error) -> ShimError {
+        if is_quota(&error) {
+            let retry_after_seconds = self.capacity_retry_after_seconds;
+            return ShimError::NoRoom { room: NoRoom::Quota, retry_after_seconds };
+        }
+        ShimError::internal("creating an execution", error)
+    }
+}
+
+/// What to do about a failed create.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// It was created by an earlier attempt.
+    Mine,
+    /// It may succeed when tried again.
+    Again,
+    /// It will not.
+    Final,
+}
+
+fn fate(error: &Error, retried: bool) -> Fate {
+    match error {
+        Error::Api(status) if status.code == 409 && retried => Fate::Mine,
+        Error::Api(status) if matches!(status.code, 429 | 500 | 502 | 503 | 504) => Fate::Again,
+        Error::Api(_) => Fate::Final,
+        Error::HyperError(_) | Error::Service(_) => Fate::Again,
+        _ => Fate::Final,
+    }
+}
+
+/// Only this is a capacity error; any other refusal is ours (contract, section 2.8).
+fn is_quota(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 403 && status.message.contains("exceeded quota"))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn api_error(code: u16, message: &str) -> Error {
+        Error::Api(Box::new(Status { code, message: message.to_owned(), ..Status::default() }))
+    }
+
+    #[test]
+    fn an_object_that_exists_after_a_retry_is_mine() {
+        assert_eq!(fate(&api_error(409, "already exists"), true), Fate::Mine);
+        assert_eq!(fate(&api_error(409, "already exists"), false), Fate::Final);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for code in [429, 500, 503] {
+            assert_eq!(fate(&api_error(code, ""), false), Fate::Again);
+        }
+        for code in [400, 403, 404, 422] {
+            assert_eq!(fate(&api_error(code, ""), true), Fate::Final);
+        }
+    }
+
+    #[test]
+    fn only_an_exceeded_quota_is_a_capacity_error() {
+        assert!(is_quota(&api_error(403, "pods \"a\" is forbidden: exceeded quota: q, requested: pods=1")));
+        assert!(!is_quota(&api_error(403, "user cannot create resource")));
+        assert!(!is_quota(&api_error(500, "exceeded quota")));
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether the backend answers: refreshed in the background for `/health`, asked live for `/ready`
+//! (contract, section 11). Nothing here starts a sandbox.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crds::SandboxPool;
+use kube::Api;
+use parking_lot::Mutex;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
+
+use crate::config::HealthRules;
+
+/// The answer of `/health` and `/ready`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HealthAnswer {
+    /// `ok` or `error`.
+    pub status: &'static str,
+    /// What is wrong; null when nothing is.
+    pub message: Option<String>,
+    /// Our semantic version.
+    pub version: String,
+    /// `kubernetes` or `standalone`.
+    pub executor_backend: String,
+    /// The layers of isolation in force, or `none`.
+    pub network_isolation: String,
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Check {
+    fault: Option<String>,
+    isolation: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Memory {
+    last: Option<(Check, Instant)>,
+    born: Instant,
+}
+
+/// The state of the backend as last seen.
+#[derive(Debug)]
+pub struct Health {
+    pools: Api<SandboxPool>,
+    pool: String,
+    rules: HealthRules,
+    memory: Mutex<Memory>,
+    /// One live check at a time; those who come meanwhile share the next one.
+    flight: tokio::sync::Mutex<()>,
+}
+
+impl Health {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(pools: Api<SandboxPool>, pool: String, rules: HealthRules) -> Self {
+        let memory = Mutex::new(Memory { last: None, born: Instant::now() });
+        Self { pools, pool, rules, memory, flight: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Checks now and then until shutdown.
+    pub async fn refresh(self: Arc<Self>, shutdown: CancellationToken) {
+        let mut beats = tokio::time::interval(self.rules.interval);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = beats.tick() => drop(self.live().await),
+            }
+        }
+    }
+
+    /// The answer from memory, and whether it is worth a 200.
+    #[must_use]
+    pub fn remembered(&self) -> (HealthAnswer, bool) {
+        let memory = self.memory.lock();
+        let age = memory.last.as_ref().map_or(memory.born, |(_, at)| *at).elapsed();
+        let stuck = is_stuck(age, &self.rules);
+        let check = memory.last.as_ref().map(|(check, _)| check.clone());
+        drop(memory);
+        let check = match check {
+            _ if stuck => {
+                fault(format!("the backend check is stuck: none has completed for {} s", age.as_secs()))
+            }
+            Some(check) => check,
+            None => fault("the backend has not been checked yet".to_owned()),
+        };
+        (self.answer(check), !stuck)
+    }
+
+    /// The answer of a check that began after this call, shared with everybody who waits for one.
+    pub async fn live(&self) -> (HealthAnswer, bool) {
+        let asked = Instant::now();
+        let _flight = self.flight.lock().await;
+        let shared = self.memory.lock().last.clone().filter(|(_, begun)| *begun >= asked);
+        let check = match shared {
+            Some((check, _)) => check,
+            None => self.check_now().await,
+        };
+        let ready = check.fault.is_none();
+        (self.answer(check), ready)
+    }
+
+    async fn check_now(&self) -> Check {
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(self.rules.check_timeout, self.pools.get_opt(&self.pool)).await;
+        let check = match answer {
+            Err(_) => fault("the Kubernetes API did not answer in time".to_owned()),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the backend check failed");
+                fault("the Kubernetes API refused or failed".to_owned())
+            }
+            Ok(Ok(None)) => fault(format!("there is no SandboxPool '{}'", self.pool)),
+            Ok(Ok(Some(pool))) => Check {
+                fault: None,
+                isolation: pool.status.map(|status| status.isolation).unwrap_or_default(),
+            },
+        };
+        self.memory.lock().last = Some((check.clone(), begun));
+        check
+    }
+
+    fn answer(&self, check: Check) -> HealthAnswer {
+        HealthAnswer {
+            status: if check.fault.is_none() { "ok" } else { "error" },
+            message: check.fault,
+            version: self.rules.version.clone(),
+            executor_backend: self.rules.backend.clone(),
+            network_isolation: if check.isolation.is_empty() {
+                "none".to_owned()
+            } else {
+                check.isolation.join(", ")
+            },
+        }
+    }
+}
+
+fn fault(message: String) -> Check {
+    Check { fault: Some(message), isolation: Vec::new() }
+}
+
+/// No check has completed for three intervals and the time of one check.
+fn is_stuck(age: Duration, rules: &HealthRules) -> bool {
+    age > rules.interval * 3 + rules.check_timeout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_stuck_after_three_intervals_and_its_own_time() {
+        let rules = crate::config::ShimConfig::default().health;
+        assert!(!is_stuck(Duration::from_millis(92_500), &rules));
+        assert!(is_stuck(Duration::from_millis(92_501), &rules));
+    }
+}

@@ -1,0 +1,90 @@
+//! From a body to a draft: validation first, then the inputs, in the order of the contract. The two
+//! execute routes share it.
+
+use chrono::{DateTime, Utc};
+use crds::{CodeExecutionSpec, limits, size::encoded_bytes};
+
+use crate::{
+    auth::Identity,
+    convert::{bee_spec, onyx_spec},
+    dialect::{
+        bee::{self, BeeRefusal, BeeRequest},
+        onyx::{self, OnyxRefusal, OnyxRequest},
+    },
+    error::ShimError,
+    inputs::{Owner, onyx_sources},
+    json::Value,
+    runs::{Draft, InputName},
+    state::AppState,
+    validate::{Place, Problems},
+};
+
+/// Room for what is neither source nor stdin: the budget of a spec less the two texts that may stay in it.
+const REST_BYTES: usize = limits::SPEC_BYTES / 2 - 8 * 1024;
+
+/// Who asks, and when.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Who.
+    pub identity: Identity,
+    /// Which request.
+    pub request_id: String,
+    /// The present.
+    pub now: DateTime<Utc>,
+}
+
+/// Bytes of each stream in an answer.
+#[must_use]
+pub fn output_limit(app: &AppState) -> usize {
+    usize::try_from(app.config.spec.output_bytes).unwrap_or(usize::MAX)
+}
+
+/// Checks a bee/tgpt body.
+pub fn bee_request(app: &AppState, body: &Value, asked: &Asked) -> Result<BeeRequest, ShimError> {
+    bee::read_request(body, app.config.bee, asked.now).map_err(|refusal| match refusal {
+        BeeRefusal::Problems(problems) => ShimError::Problems(problems),
+        BeeRefusal::ChatIdMissing => ShimError::ChatIdMissing,
+    })
+}
+
+/// Checks an onyx body.
+pub fn onyx_request(app: &AppState, body: &Value) -> Result<OnyxRequest, ShimError> {
+    onyx::read_request(body, app.config.onyx_max_timeout_milliseconds).map_err(|refusal| match refusal {
+        OnyxRefusal::Problems(problems) => ShimError::Problems(problems),
+        OnyxRefusal::TimeoutTooLong(most) => ShimError::TimeoutTooLong(most),
+    })
+}
+
+/// A bee/tgpt request with its inputs found.
+pub async fn bee_draft(app: &AppState, request: &BeeRequest, asked: &Asked) -> Result<Draft, ShimError> {
+    let scope = asked.identity.scope.as_deref();
+    let owner = Owner { scope, chat: Some(&request.chat_id), now: asked.now };
+    let files = app.inputs.by_hash(&request.files, owner).await?;
+    let inputs = request.files.iter().map(|input| InputName::Bee(input.key.clone())).collect();
+    let spec = bee_spec(request, files, scope, &app.config.spec);
+    fitting(spec, inputs, asked)
+}
+
+/// An onyx request with its inputs found: every id first, then every path.
+pub async fn onyx_draft(app: &AppState, request: &OnyxRequest, asked: &Asked) -> Result<Draft, ShimError> {
+    let scope = asked.identity.scope.as_deref();
+    app.inputs.by_id(&request.files, Owner { scope, chat: None, now: asked.now }).await?;
+    let targets = onyx::targets(&request.files).map_err(ShimError::OnyxPath)?;
+    let name = |(path, id): &(String, String)| InputName::Onyx { id: id.clone(), path: path.clone() };
+    let inputs = targets.iter().map(name).collect();
+    fitting(onyx_spec(request, onyx_sources(targets), scope, &app.config.spec), inputs, asked)
+}
+
+/// Files and environment have no other way than the object, so they must fit into it.
+fn fitting(spec: CodeExecutionSpec, inputs: Vec<InputName>, asked: &Asked) -> Result<Draft, ShimError> {
+    if encoded_bytes(&spec.files) + encoded_bytes(&spec.env) > REST_BYTES {
+        let mut problems = Problems::default();
+        problems.add_own(
+            &Place::body(),
+            &Value::Null,
+            "the files and environment variables are too large together",
+        );
+        return Err(ShimError::Problems(problems));
+    }
+    Ok(Draft { spec, request_id: asked.request_id.clone(), inputs })
+}
