@@ -86,7 +86,8 @@ async fn a_killed_server_loses_nothing_it_acknowledged() {
         assert!(said.len() >= most);
         acknowledged.extend(said);
         let server = ApiServer::open(folder.path(), vec![widget_definition()]).await.unwrap();
-        let list = widgets(&server.client(Identity::new("reader"))).list(&ListParams::default()).await.unwrap();
+        let list =
+            widgets(&server.client(Identity::new("reader"))).list(&ListParams::default()).await.unwrap();
         let now: u64 = list.metadata.resource_version.clone().unwrap().parse().unwrap();
         let found: BTreeMap<String, u64> = list
             .iter()

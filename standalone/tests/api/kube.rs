@@ -8,9 +8,10 @@ use k8s_openapi::api::{
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
-    runtime::{WatchStreamExt, reflector, conditions::is_deleted, wait::await_condition, watcher},
+    runtime::{WatchStreamExt, conditions::is_deleted, reflector, wait::await_condition, watcher},
 };
 use serde_json::json;
+use standalone::api::{ApiServer, Identity, Options};
 
 use crate::support::{PATIENCE, open, widget, widget_definition, widget_resource, widgets};
 
@@ -204,7 +205,7 @@ async fn namespaces_gate_and_empty_their_content() {
     elsewhere.create(&PostParams::default(), &widget("a")).await.unwrap();
     namespaces.delete("tenant", &DeleteParams::default()).await.unwrap();
     let uid = made.uid().unwrap();
-        let gone = is_deleted(&uid);
+    let gone = is_deleted(&uid);
     tokio::time::timeout(PATIENCE, await_condition(namespaces, "tenant", gone)).await.unwrap().unwrap();
     assert!(elsewhere.get_opt("a").await.unwrap().is_none());
 }
@@ -245,6 +246,26 @@ async fn pages_show_the_state_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_forgotten_position_is_expired() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { history_events: 2, ..Options::default() };
+    let server = ApiServer::open_with(folder.path(), vec![widget_definition()], options).await.unwrap();
+    let api = widgets(&server.client(Identity::new("test")));
+    api.create(&PostParams::default(), &widget("a")).await.unwrap();
+    let b = api.create(&PostParams::default(), &widget("b")).await.unwrap();
+    let page = api.list(&ListParams::default().limit(1)).await.unwrap();
+    for name in ["c", "d", "e"] {
+        api.create(&PostParams::default(), &widget(name)).await.unwrap();
+    }
+    let token = page.metadata.continue_.unwrap();
+    let late = api.list(&ListParams::default().limit(1).continue_token(&token)).await.unwrap_err();
+    assert!(matches!(late, kube::Error::Api(status) if status.code == 410 && status.reason == "Expired"));
+    let old = b.resource_version().unwrap();
+    let events: Vec<_> = api.watch(&WatchParams::default(), &old).await.unwrap().try_collect().await.unwrap();
+    assert!(matches!(&events[..], [WatchEvent::Error(status)] if status.code == 410));
+}
+
+#[tokio::test]
 async fn a_restart_keeps_objects_and_answers_old_watches() {
     let test = open().await;
     let api = widgets(&test.client);
@@ -252,11 +273,8 @@ async fn a_restart_keeps_objects_and_answers_old_watches() {
     let last = api.create(&PostParams::default(), &widget("b")).await.unwrap();
     test.api.close().await;
     assert!(api.create(&PostParams::default(), &widget("c")).await.is_err());
-    let reopened =
-        standalone::api::ApiServer::open(test.folder.path(), vec![widget_definition()])
-            .await
-            .unwrap();
-    let api = widgets(&reopened.client(standalone::api::Identity::new("test")));
+    let reopened = ApiServer::open(test.folder.path(), vec![widget_definition()]).await.unwrap();
+    let api = widgets(&reopened.client(Identity::new("test")));
     assert_eq!(api.get("b").await.unwrap(), last);
     let old = first.resource_version().unwrap();
     let events: Vec<_> = api.watch(&WatchParams::default(), &old).await.unwrap().try_collect().await.unwrap();

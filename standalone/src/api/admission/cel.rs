@@ -1,7 +1,7 @@
 //! CEL rules of a custom kind, evaluated by kube-cel, answered in the API server's words.
 
 use kube_cel::{ErrorKind, ValidationError, validate_compiled};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::api::{field_error::FieldError, kinds::Custom};
 
@@ -9,11 +9,11 @@ use crate::api::{field_error::FieldError, kinds::Custom};
 pub(crate) fn check(custom: &Custom, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     match validate_compiled(&custom.rules, new, old) {
         Ok(()) => vec![],
-        Err(errors) => errors.iter().map(|error| field_error(&custom.schema, error)).collect(),
+        Err(errors) => errors.iter().map(|error| field_error(&custom.schema, new, error)).collect(),
     }
 }
 
-fn field_error(schema: &Value, error: &ValidationError) -> FieldError {
+fn field_error(schema: &Value, object: &Value, error: &ValidationError) -> FieldError {
     let path = error.field_path.as_str();
     let message = match error.kind {
         ErrorKind::ValidationFailure => error.message.clone(),
@@ -22,24 +22,35 @@ fn field_error(schema: &Value, error: &ValidationError) -> FieldError {
     match error.reason.as_deref() {
         Some("FieldValueRequired") => FieldError::required(path, message),
         Some("FieldValueForbidden") => FieldError::forbidden(path, message),
-        Some("FieldValueDuplicate") => FieldError::duplicate(path, json!(rule_type(schema, error))),
-        _ => FieldError::invalid(path, json!(rule_type(schema, error)), message),
+        Some("FieldValueDuplicate") => {
+            FieldError::duplicate(path, judged(schema, object, error).cloned().unwrap_or_default())
+        }
+        _ => match judged(schema, object, error) {
+            Some(value) if !value.is_object() && !value.is_array() => {
+                FieldError::invalid(path, value.clone(), message)
+            }
+            // The API server shows no value for whole objects and lists.
+            _ => FieldError::invalid_without_value(path, message),
+        },
     }
 }
 
-/// The schema type of the node that holds the rule; the API server shows it in place of the value.
-/// With a `fieldPath` the error points below that node, so the search goes upwards.
-fn rule_type(schema: &Value, error: &ValidationError) -> String {
+/// The value that the rule judged. With a `fieldPath` the error points below it, so the search goes upwards.
+fn judged<'a>(schema: &Value, object: &'a Value, error: &ValidationError) -> Option<&'a Value> {
     let steps: Vec<&str> = error.field_path.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
-    for length in (0..=steps.len()).rev() {
-        let Some(node) = steps.get(..length).and_then(|steps| descend(schema, steps)) else { continue };
-        let rules = node.get("x-kubernetes-validations").and_then(Value::as_array);
+    (0..=steps.len()).rev().find_map(|length| {
+        let steps = steps.get(..length)?;
+        let rules = descend(schema, steps)?.get("x-kubernetes-validations")?.as_array()?;
         let holds = |rule: &Value| rule.get("rule").and_then(Value::as_str) == Some(error.rule.as_str());
-        if rules.is_some_and(|rules| rules.iter().any(holds)) {
-            return node.get("type").and_then(Value::as_str).unwrap_or("object").to_owned();
-        }
-    }
-    "object".to_owned()
+        rules.iter().any(holds).then(|| lookup(object, steps))?
+    })
+}
+
+fn lookup<'a>(object: &'a Value, steps: &[&str]) -> Option<&'a Value> {
+    steps.iter().try_fold(object, |value, step| match value {
+        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        other => other.get(step),
+    })
 }
 
 fn descend<'a>(schema: &'a Value, steps: &[&str]) -> Option<&'a Value> {
@@ -47,7 +58,46 @@ fn descend<'a>(schema: &'a Value, steps: &[&str]) -> Option<&'a Value> {
         if node.get("type").and_then(Value::as_str) == Some("array") {
             node.get("items")
         } else {
-            node.pointer(&format!("/properties/{step}")).or_else(|| node.get("additionalProperties"))
+            node.get("properties").and_then(|all| all.get(step)).or_else(|| node.get("additionalProperties"))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use kube_cel::compile_schema;
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(schema: Value, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let rules = compile_schema(&schema);
+        let custom = Custom { schema, rules, patterns: HashMap::new(), scale: None };
+        check(&custom, new, old).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_scalar_is_shown_and_an_object_is_not() {
+        let schema = json!({"type": "object", "properties": {"spec": {"type": "object",
+            "x-kubernetes-validations": [{"rule": "self.a == self.b", "message": "differ", "fieldPath": ".b"}],
+            "properties": {
+                "a": {"type": "integer", "x-kubernetes-validations": [{"rule": "self > 1"}]},
+                "b": {"type": "integer"}}}}});
+        let found = texts(schema, &json!({"spec": {"a": 1, "b": 2}}), None);
+        assert!(found.contains(&"spec.b: Invalid value: differ".to_owned()), "{found:?}");
+        assert!(found.contains(&"spec.a: Invalid value: 1: failed rule: self > 1".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn transition_rules_and_reasons_are_kept() {
+        let schema = json!({"type": "object", "properties": {"spec": {"type": "object",
+            "x-kubernetes-validations": [{"rule": "self.a == oldSelf.a", "messageExpression": "'was ' + oldSelf.a",
+                "reason": "FieldValueForbidden"}],
+            "properties": {"a": {"type": "string"}}}}});
+        let (new, old) = (json!({"spec": {"a": "n"}}), json!({"spec": {"a": "o"}}));
+        assert!(texts(schema.clone(), &new, None).is_empty());
+        assert_eq!(texts(schema, &new, Some(&old)), ["spec: Forbidden: was o"]);
+    }
 }
