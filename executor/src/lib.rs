@@ -47,6 +47,7 @@ use crate::{app::App, config::Config};
 pub use crate::{
     config::{Args, ConfigError},
     remove::remove_tree,
+    run::kill::kill_orphans,
 };
 
 /// Runs an executor until it is told to go; builds its own runtime.

@@ -59,9 +59,10 @@ impl Job {
         Ok(Self { stdin, message })
     }
 
-    /// The handles beyond the first three that the program inherits.
-    pub(crate) fn into_handles(self, results: OwnedFd) -> Vec<OwnedFd> {
-        self.message.into_iter().chain([results]).collect()
+    /// The handles beyond the first three that the program inherits. Only the runner knows results.
+    pub(crate) fn into_handles(self, interpreter: Interpreter, results: OwnedFd) -> Vec<OwnedFd> {
+        let results = (interpreter != Interpreter::Bash).then_some(results);
+        self.message.into_iter().chain(results).collect()
     }
 }
 

@@ -7,11 +7,11 @@
 //! neither is a stranger that got a used process id.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, getpid, pidfd_open, pidfd_send_signal, waitpid};
 
 use super::{
     proc_table::{Entry, descendants, read, read_all},
@@ -36,10 +36,38 @@ pub(crate) fn everything(each: &mut impl FnMut(Reaped)) -> bool {
         if began.elapsed() > PATIENCE {
             return false;
         }
-        for entry in stop_all() {
+        for entry in stop_all(&BTreeSet::new()) {
             send(&entry, Signal::KILL);
         }
         std::thread::sleep(PAUSE);
+    }
+}
+
+/// Kills what executors that died without cleaning up have left to the calling process, which must be a
+/// child subreaper. Children in `spared` and all they started stay; the caller starts none meanwhile.
+/// Blocks. False when something is still there.
+#[must_use]
+pub fn kill_orphans(spared: &BTreeSet<i32>) -> bool {
+    let began = Instant::now();
+    loop {
+        let found = stop_all(spared);
+        if found.is_empty() {
+            return true;
+        }
+        if began.elapsed() > PATIENCE {
+            return false;
+        }
+        for entry in &found {
+            send(entry, Signal::KILL);
+        }
+        std::thread::sleep(PAUSE);
+        for pid in found.iter().filter_map(|entry| Pid::from_raw(entry.pid)) {
+            // One at a time: the caller's other children are its own to wait for. What is not a child
+            // yet becomes one when its parent is gone.
+            if let Err(error) = waitpid(Some(pid), WaitOptions::NOHANG) {
+                tracing::trace!(%error, "not a child yet");
+            }
+        }
     }
 }
 
@@ -55,12 +83,12 @@ fn reap_dead(each: &mut impl FnMut(Reaped)) -> bool {
 }
 
 /// Stops the whole tree: looks again until a look finds nothing that was not stopped before.
-fn stop_all() -> HashSet<Entry> {
+fn stop_all(spared: &BTreeSet<i32>) -> HashSet<Entry> {
     let root = getpid().as_raw_nonzero().get();
     let mut stopped = HashSet::new();
     for _ in 0..STOP_PASSES {
         let mut any = false;
-        for entry in descendants(&read_all(), root) {
+        for entry in descendants(&read_all(), root, spared) {
             // A process may have got another parent since; that does not make it another one.
             let known = Entry { parent: 0, ..entry };
             if stopped.insert(known) {

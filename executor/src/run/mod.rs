@@ -164,8 +164,8 @@ fn begin(
     let memory = OomCounter::read();
     let python = app.python().map_err(|_| NeverStarted::NoPython)?;
     let command = command::build(&app.config, &python, request, dirs, &job, &ends)?;
-    let main = process::start(command, &limits::of(&request.limits), job.into_handles(ends.results))
-        .map_err(NeverStarted::Start)?;
+    let handles = job.into_handles(request.interpreter, ends.results);
+    let main = process::start(command, &limits::of(&request.limits), handles).map_err(NeverStarted::Start)?;
     run.frames.start(unix_milliseconds());
     let pumps = Pumps::start(pipes, run, request.limits.output_bytes);
     Ok(Started { children, main, pumps, memory })

@@ -1,6 +1,9 @@
 //! Who descends from whom, from `/proc`. Finding only; see `kill.rs`.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+};
 
 /// One process. Its start time tells it from a later one with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,8 +36,8 @@ fn parse(pid: i32, line: &str) -> Option<Entry> {
     Some(Entry { pid, parent, start })
 }
 
-/// Everything below `root`, which is not part of it.
-pub(crate) fn descendants(all: &[Entry], root: i32) -> Vec<Entry> {
+/// Everything below `root`, which is not part of it, without the trees of those that are spared.
+pub(crate) fn descendants(all: &[Entry], root: i32, spared: &BTreeSet<i32>) -> Vec<Entry> {
     let mut children: HashMap<i32, Vec<Entry>> = HashMap::new();
     for entry in all {
         children.entry(entry.parent).or_default().push(*entry);
@@ -44,7 +47,7 @@ pub(crate) fn descendants(all: &[Entry], root: i32) -> Vec<Entry> {
     while let Some(parent) = parents.pop() {
         // Removed, so that no table, however inconsistent, is walked in a circle.
         for child in children.remove(&parent).unwrap_or_default() {
-            if child.pid != root {
+            if child.pid != root && !spared.contains(&child.pid) {
                 found.push(child);
                 parents.push(child.pid);
             }
@@ -78,14 +81,18 @@ mod tests {
     fn descendants_are_the_whole_tree_and_nothing_beside_it() {
         let entry = |pid, parent| Entry { pid, parent, start: 0 };
         let all = [entry(1, 0), entry(10, 1), entry(11, 10), entry(12, 11), entry(20, 1), entry(13, 10)];
-        let mut found: Vec<i32> = descendants(&all, 10).iter().map(|entry| entry.pid).collect();
+        let mut found: Vec<i32> =
+            descendants(&all, 10, &BTreeSet::new()).iter().map(|entry| entry.pid).collect();
         found.sort_unstable();
         assert_eq!(found, [11, 12, 13]);
+        let rest: Vec<i32> =
+            descendants(&all, 10, &BTreeSet::from([11])).iter().map(|entry| entry.pid).collect();
+        assert_eq!(rest, [13]);
     }
 
     #[test]
     fn a_circle_in_the_table_ends() {
         let entry = |pid, parent| Entry { pid, parent, start: 0 };
-        assert_eq!(descendants(&[entry(2, 3), entry(3, 2)], 2).len(), 1);
+        assert_eq!(descendants(&[entry(2, 3), entry(3, 2)], 2, &BTreeSet::new()).len(), 1);
     }
 }
