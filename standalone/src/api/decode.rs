@@ -6,7 +6,10 @@ use std::{cell::RefCell, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::status_error::{Result, StatusError};
+use super::{
+    protobuf,
+    status_error::{Result, StatusError},
+};
 
 /// A decoded body and the paths of its duplicate fields.
 #[derive(Debug, PartialEq)]
@@ -29,11 +32,18 @@ pub(crate) fn decode(body: &[u8], content_type: &str) -> Result<Decoded> {
         "application/yaml" | "text/yaml" | "application/x-yaml" => {
             yaml(body).map_err(|error| StatusError::bad_request(format!("error decoding from yaml: {error}")))
         }
-        other => Err(StatusError::unsupported_media_type(format!(
-            "the body of the request was in an unknown format ({other}) - accepted media types include: \
-             application/json, application/yaml"
-        ))),
+        "application/vnd.kubernetes.protobuf" => protobuf::decode(body)
+            .map(|value| Decoded { value, duplicates: vec![] })
+            .ok_or_else(|| unknown_format("application/vnd.kubernetes.protobuf")),
+        other => Err(unknown_format(other)),
     }
+}
+
+fn unknown_format(media: &str) -> StatusError {
+    StatusError::unsupported_media_type(format!(
+        "the body of the request was in an unknown format ({media}) - accepted media types include: \
+         application/json, application/yaml"
+    ))
 }
 
 /// Decodes JSON.

@@ -110,8 +110,7 @@ impl FieldError {
         if let Some(value) = &self.value {
             body.push_str(": ");
             match value {
-                // Go quotes a string as Rust's Debug does, close enough for every printable text.
-                Value::String(text) => body.push_str(&format!("{text:?}")),
+                Value::String(text) => body.push_str(&quoted(text)),
                 other => body.push_str(&other.to_string()),
             }
         }
@@ -132,6 +131,11 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.body())
     }
+}
+
+/// Go quotes a string as Rust's Debug does, close enough for every printable text.
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
 }
 
 #[cfg(test)]

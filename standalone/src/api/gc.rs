@@ -2,7 +2,11 @@
 //! content of namespaces. It follows the same history as any watch and writes through the same verbs.
 //! Not here: what a DELETE does to its own object (`verbs::delete`).
 
-use std::{collections::HashMap, collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Preconditions};
@@ -18,6 +22,8 @@ use super::{
 
 /// How many clean-ups run at once.
 const PARALLEL: usize = 32;
+/// How long a failed clean-up waits.
+const RETRY: Duration = Duration::from_secs(1);
 /// How many events of one resource are looked at in one round.
 const ROUND: usize = 1024;
 
@@ -53,6 +59,12 @@ pub(crate) async fn run(core: Arc<Core>) {
             {
                 tracing::warn!(%error, ?task, "a clean-up failed and is tried again");
                 failed.insert(task);
+            }
+        }
+        if !failed.is_empty() {
+            tokio::select! {
+                () = core.stop.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
             }
         }
         tasks = news(&core.store.read(), &mut positions);

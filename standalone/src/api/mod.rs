@@ -17,6 +17,7 @@ mod metrics;
 mod openapi;
 mod params;
 mod patch;
+mod protobuf;
 mod respond;
 mod seed;
 mod selectors;

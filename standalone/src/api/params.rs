@@ -81,7 +81,7 @@ impl Params {
                 &[FieldError::not_supported(
                     "fieldValidation",
                     json!(other),
-                    &["".to_owned(), "Ignore".to_owned(), "Strict".to_owned(), "Warn".to_owned()],
+                    &[String::new(), "Ignore".to_owned(), "Strict".to_owned(), "Warn".to_owned()],
                 )],
             )),
         }

@@ -116,7 +116,7 @@ fn one(core: &Core, kind: &Kind, format: Format, value: &Value, json: Option<&By
     let version = value.pointer("/metadata/resourceVersion").cloned().unwrap_or_else(|| json!(""));
     let metadata = json!({"resourceVersion": version});
     let shown = match format {
-        Format::Table(include) => table::table(kind, std::iter::once(value), metadata, include, core.now()),
+        Format::Table(include) => table::table(kind, std::iter::once(value), &metadata, include, core.now()),
         Format::Partial => partial(value),
         Format::Json | Format::Yaml => match (kind.view(value), json) {
             (Some(view), _) => view,
@@ -146,7 +146,7 @@ fn many(core: &Core, kind: &Kind, format: Format, list: &List) -> Bytes {
     let metadata = list_metadata(list);
     if let Format::Table(include) = format {
         let values = list.items.iter().map(|item| &item.value);
-        return Bytes::from(table::table(kind, values, metadata, include, core.now()).to_string());
+        return Bytes::from(table::table(kind, values, &metadata, include, core.now()).to_string());
     }
     let (name, version) = if format == Format::Partial {
         ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned())

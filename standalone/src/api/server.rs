@@ -1,7 +1,7 @@
 //! From an HTTP request to an answer: which requests are for resources, their bodies, their counting; and the
 //! HTTPS listener, which lets nobody in without the token.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -9,10 +9,14 @@ use http::{HeaderMap, Method, Request as HttpRequest, Response, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::service::service_fn;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::timeout,
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -28,6 +32,10 @@ use super::{
 
 /// The API server's limit for request bodies.
 const MAX_BODY: usize = 3 * 1024 * 1024;
+/// How long a client may take over a handshake, its headers or its body.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many connections are open at once; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 1024;
 /// What may be asked without a token.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
@@ -112,7 +120,10 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    match Limited::new(body, MAX_BODY).collect().await {
+    let Ok(collected) = timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await else {
+        return Err(StatusError::new(408, "Timeout", "the request body did not arrive in time"));
+    };
+    match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(StatusError::body_too_large(MAX_BODY)),
         Err(error) => Err(StatusError::bad_request(format!("the request body could not be read: {error}"))),
@@ -131,7 +142,8 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let tracker = TaskTracker::new();
-    loop {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             () = core.stop.cancelled() => break,
@@ -142,6 +154,7 @@ pub(crate) async fn serve(
                 let connection = connection(Arc::clone(&core), stream, acceptor.clone());
                 let stop = stop.clone();
                 tracker.spawn(async move {
+                    let _place = place;
                     tokio::select! {
                         () = stop.cancelled() => {}
                         () = connection => {}
@@ -161,12 +174,13 @@ pub(crate) async fn serve(
 
 async fn connection(core: Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) {
     let _ = stream.set_nodelay(true);
-    let stream = match acceptor.accept(stream).await {
-        Ok(stream) => stream,
-        Err(error) => {
+    let stream = match timeout(PATIENCE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             return;
         }
+        Err(_) => return,
     };
     let service = service_fn(move |request: HttpRequest<hyper::body::Incoming>| {
         let core = Arc::clone(&core);
@@ -179,7 +193,8 @@ async fn connection(core: Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) {
             Ok::<_, Infallible>(answer)
         }
     });
-    let server = auto::Builder::new(TokioExecutor::new());
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     if let Err(error) = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -1,7 +1,7 @@
 //! The real kubectl over HTTPS, as a person uses it.
 
 use std::{
-    io::Write,
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
     path::PathBuf,
     process::{Command, Stdio},
@@ -102,7 +102,7 @@ async fn create_get_and_delete_as_a_person_would() {
     assert_eq!(served.say("create -f -", WIDGET).await, "widget.test.dev/a created\n");
     let again = served.fail("create -f -", WIDGET).await;
     assert!(
-        again.contains(r#"(AlreadyExists)"#) && again.contains(r#"widgets.test.dev "a" already exists"#),
+        again.contains("(AlreadyExists)") && again.contains(r#"widgets.test.dev "a" already exists"#),
         "{again}"
     );
     let table = served.say("get wd", "").await;
@@ -172,7 +172,6 @@ async fn wait_and_watch_follow_changes() {
     served.test.api.close().await;
     let output = tokio::task::spawn_blocking(move || {
         let mut out = String::new();
-        use std::io::{BufRead, BufReader};
         for line in BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok) {
             out.push_str(&line);
             if line.contains("True") {
@@ -235,6 +234,10 @@ async fn pods_are_made_patched_and_deleted() {
     assert_eq!(served.say("get pods -o name", "").await, "");
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: tenant}\n";
     served.say("create -f -", namespace).await;
+    served.say("create configmap m --from-literal=a=b", "").await;
+    served.say("create secret generic s --from-literal=a=b", "").await;
+    assert_eq!(served.say("get secret s -o jsonpath={.data.a}", "").await, "Yg==");
+    served.say("create ns other", "").await;
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m, namespace: tenant}\ndata: {a: b}\n";
     served.say("create -f -", map).await;
     served.say("delete ns tenant --timeout=30s", "").await;

@@ -39,8 +39,8 @@ async fn get(test: &TestApi, path: &str) -> Answer {
     send(test, "GET", path, "", "").await
 }
 
-fn widget(name: &str, spec: Value) -> Value {
-    json!({"apiVersion": "test.dev/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec})
+fn widget(name: &str, spec: impl Into<Value>) -> Value {
+    json!({"apiVersion": "test.dev/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec.into()})
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn invalid_objects_are_refused_in_the_servers_words() {
         ),
         (
             json!({"code": "x", "low": 2, "high": 1}),
-            vec![r#"spec.low: Invalid value: low must not be above high"#],
+            vec!["spec.low: Invalid value: low must not be above high"],
         ),
         (
             json!({"code": "x", "env": [{"name": "A"}, {"name": "A"}]}),

@@ -11,12 +11,16 @@ pub(crate) fn apply(schema: &Value, value: &mut Value) {
                 fill(properties, map);
             }
             if let Some(additional @ Value::Object(_)) = schema.get("additionalProperties") {
-                map.values_mut().for_each(|entry| apply(additional, entry));
+                for entry in map.values_mut() {
+                    apply(additional, entry);
+                }
             }
         }
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| apply(schema, item));
+                for item in items {
+                    apply(schema, item);
+                }
             }
         }
         _ => {}

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// The fields of ObjectMeta; the API server decodes metadata by type, not by schema.
+/// The fields of `ObjectMeta`; the API server decodes metadata by type, not by schema.
 const METADATA: [&str; 15] = [
     "annotations",
     "creationTimestamp",

@@ -66,7 +66,9 @@ pub(crate) fn qualified(key: &str) -> Vec<String> {
             )];
         }
         Some(prefix) => {
-            errors.extend(subdomain(prefix).into_iter().map(|text| format!("prefix part {text}")))
+            for text in subdomain(prefix) {
+                errors.push(format!("prefix part {text}"));
+            }
         }
         None => {}
     }

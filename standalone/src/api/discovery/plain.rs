@@ -45,7 +45,7 @@ pub(super) fn resources(core: &Core, group: &str, version: &str) -> Option<Value
     match group {
         "authentication.k8s.io" => resources.push(review("tokenreviews", "TokenReview")),
         "authorization.k8s.io" => {
-            resources.push(review("selfsubjectaccessreviews", "SelfSubjectAccessReview"))
+            resources.push(review("selfsubjectaccessreviews", "SelfSubjectAccessReview"));
         }
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! A kind made from a CustomResourceDefinition: its schema, its compiled CEL rules and its scale paths.
+//! A kind made from a definition: its schema, its compiled CEL rules and its scale paths.
 
 use std::collections::HashMap;
 

@@ -31,6 +31,7 @@ pub(crate) enum Class {
 
 /// One served kind in one version.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "kind is what Kubernetes calls it")]
 pub(crate) struct Kind {
     pub(crate) group: String,
     pub(crate) version: String,

@@ -5,8 +5,18 @@
 
 use serde_json::{Map, Value};
 
-/// The merge key of a list, by its field name. `None` inside means a list of plain values merged as a set.
-fn merge_key(field: &str) -> Option<Option<&'static str>> {
+/// How a list is merged.
+#[derive(Clone, Copy)]
+enum Merge {
+    /// By the value of this key.
+    By(&'static str),
+    /// As a set of plain values.
+    Set,
+}
+
+/// How the list in a field is merged; other lists are replaced.
+fn merge_rule(field: &str) -> Option<Merge> {
+    use Merge::{By, Set};
     Some(match field {
         "containers"
         | "initContainers"
@@ -14,15 +24,15 @@ fn merge_key(field: &str) -> Option<Option<&'static str>> {
         | "volumes"
         | "env"
         | "imagePullSecrets"
-        | "resourceClaims" => Some("name"),
-        "volumeMounts" => Some("mountPath"),
-        "volumeDevices" => Some("devicePath"),
-        "hostAliases" | "podIPs" | "hostIPs" => Some("ip"),
-        "ports" => Some("containerPort"),
-        "ownerReferences" => Some("uid"),
-        "conditions" => Some("type"),
-        "topologySpreadConstraints" => Some("topologyKey"),
-        "finalizers" => None,
+        | "resourceClaims" => By("name"),
+        "volumeMounts" => By("mountPath"),
+        "volumeDevices" => By("devicePath"),
+        "hostAliases" | "podIPs" | "hostIPs" => By("ip"),
+        "ports" => By("containerPort"),
+        "ownerReferences" => By("uid"),
+        "conditions" => By("type"),
+        "topologySpreadConstraints" => By("topologyKey"),
+        "finalizers" => Set,
         _ => return None,
     })
 }
@@ -61,14 +71,14 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
 }
 
 fn merge_field(map: &mut Map<String, Value>, name: &str, value: &Value) {
-    match (value, merge_key(name)) {
+    match (value, merge_rule(name)) {
         (Value::Null, _) => {
             map.remove(name);
         }
-        (Value::Array(items), Some(key)) => {
+        (Value::Array(items), Some(rule)) => {
             let list = map.entry(name).or_insert_with(|| Value::Array(vec![]));
             match list.as_array_mut() {
-                Some(list) => merge_list(list, items, key),
+                Some(list) => merge_list(list, items, rule),
                 None => *list = value.clone(),
             }
         }
@@ -81,14 +91,14 @@ fn merge_field(map: &mut Map<String, Value>, name: &str, value: &Value) {
     }
 }
 
-fn merge_list(list: &mut Vec<Value>, items: &[Value], key: Option<&str>) {
+fn merge_list(list: &mut Vec<Value>, items: &[Value], rule: Merge) {
     let directive = |item: &Value| item.get("$patch").and_then(Value::as_str).map(str::to_owned);
     if items.iter().any(|item| directive(item).as_deref() == Some("replace")) {
         *list = items.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
         return;
     }
     for item in items {
-        let Some(key) = key else {
+        let Merge::By(key) = rule else {
             if !list.contains(item) {
                 list.push(item.clone());
             }

@@ -1,4 +1,4 @@
-//! The part of JSONPath that printer columns use: `.a.b`, `['a']`, `[0]`, `[*]`, `[?(@.type=="Ready")]`.
+//! The part of `JSONPath` that printer columns use: `.a.b`, `['a']`, `[0]`, `[*]`, `[?(@.type=="Ready")]`.
 
 use serde_json::Value;
 
@@ -101,12 +101,10 @@ fn holds(item: &Value, path: &[String], wanted: Option<&str>, equal: bool) -> bo
     for step in path {
         found = found.and_then(|value| value.get(step));
     }
-    match (found, wanted) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(Value::String(own)), Some(wanted)) => (own == wanted) == equal,
-        (Some(other), Some(wanted)) => (other.to_string() == wanted) == equal,
-    }
+    let Some(found) = found else { return false };
+    let Some(wanted) = wanted else { return true };
+    let own = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+    (own == wanted) == equal
 }
 
 #[cfg(test)]

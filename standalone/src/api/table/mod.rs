@@ -33,7 +33,7 @@ impl IncludeObject {
 pub(crate) fn table<'a>(
     kind: &Kind,
     objects: impl Iterator<Item = &'a Value>,
-    metadata: Value,
+    metadata: &Value,
     include: IncludeObject,
     now: DateTime<Utc>,
 ) -> Value {

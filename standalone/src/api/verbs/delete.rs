@@ -81,7 +81,7 @@ pub(super) async fn collection(core: &Arc<Core>, request: &Request) -> Result<An
     Ok(Answer::ok(Reply::List(found)))
 }
 
-/// DeleteOptions from the body, or else from the query.
+/// The options from the body, or else from the query.
 fn options(request: &Request) -> Result<(DeleteOptions, bool)> {
     let params = &request.params;
     let mut options: DeleteOptions = if request.body.is_empty() {
@@ -231,10 +231,10 @@ fn marked(core: &Core, kind: &Kind, value: &Value, grace: i64, finalizers: Vec<V
         metadata.insert("deletionTimestamp".to_owned(), json!(seconds(until)));
         metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
     }
-    if !finalizers.is_empty() {
-        metadata.insert("finalizers".to_owned(), Value::Array(finalizers));
-    } else {
+    if finalizers.is_empty() {
         metadata.remove("finalizers");
+    } else {
+        metadata.insert("finalizers".to_owned(), Value::Array(finalizers));
     }
     next
 }

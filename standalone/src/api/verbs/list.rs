@@ -53,17 +53,17 @@ pub(super) fn collect(core: &Core, request: &Request) -> Result<List> {
         Some(next) => next.version,
         None => version_of(params, state.version)?,
     };
-    let start = next.map(|next| ObjectName::new(next.namespace, next.name));
-    let mut items = at(&state, &request.target.kind.resource, version, start.as_ref(), &selector)?;
+    let after = next.map(|next| ObjectName::new(next.namespace, next.name));
+    let mut items = at(&state, &request.target.kind.resource, version, after.as_ref(), &selector)?;
     drop(state);
     let mut list = List { items: vec![], version, continue_token: None, remaining: None };
     let limit = params.number("limit")?.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(0);
     if limit > 0 && items.len() > limit {
         list.remaining = (!selector.is_narrow()).then(|| items.len() - limit);
         items.truncate(limit);
-        let last = items.last().map(|object| object.object_name());
+        let end = items.last().map(|object| object.object_name());
         list.continue_token =
-            last.map(|last| Continue { version, namespace: last.namespace, name: last.name }.encode());
+            end.map(|end| Continue { version, namespace: end.namespace, name: end.name }.encode());
     }
     list.items = items;
     Ok(list)

@@ -9,7 +9,7 @@ use crate::api::{
     status_error::Result,
 };
 
-/// Answers a TokenReview or SelfSubjectAccessReview; `None` when the path is neither.
+/// Answers a review of a token or of access; `None` when the path is neither.
 pub(crate) fn run(core: &Core, path: &str, body: &[u8], content_type: &str) -> Option<Result<Answer>> {
     let answer: fn(&Core, &Value) -> Value = match path {
         "/apis/authentication.k8s.io/v1/tokenreviews" => token,

@@ -11,7 +11,7 @@ use crate::api::{
 };
 
 /// How long a watch lives that does not say.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(45);
 
 pub(super) fn run(core: &Arc<Core>, request: &Request) -> Result<Answer> {
     let params = &request.params;

@@ -35,7 +35,7 @@ impl Encoder {
             (false, true) => self.object(now, "ADDED", &event.object, out),
             (true, true) => self.object(now, "MODIFIED", &event.object, out),
             (true, false) if event.change == Change::Deleted => {
-                self.object(now, "DELETED", &event.object, out)
+                self.object(now, "DELETED", &event.object, out);
             }
             (true, false) => {
                 // It left the view: what was last in view, with the version at which it left.
@@ -79,7 +79,7 @@ impl Encoder {
 
     fn table(&self, now: DateTime<Utc>, object: &Value, version: u64, include: IncludeObject) -> Value {
         let metadata = json!({"resourceVersion": version.to_string()});
-        table::table(&self.kind, std::iter::once(object), metadata, include, now)
+        table::table(&self.kind, std::iter::once(object), &metadata, include, now)
     }
 }
 

@@ -131,6 +131,8 @@ impl Watcher {
             .collection(&self.encoder.kind.resource)
             .and_then(|collection| collection.history.after(self.position, CHUNK));
         match events {
+            // A position from the future belongs to another data folder; its holder must list again.
+            _ if self.position > current => Read::Forgotten(current),
             None => Read::Forgotten(current),
             Some(events) if events.is_empty() => {
                 self.position = self.position.max(current);
