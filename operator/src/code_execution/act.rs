@@ -1,0 +1,284 @@
+//! Carries out the step that was decided: one function for each.
+
+use std::{sync::Arc, time::Duration};
+
+use crds::{CodeExecution, ExecutionPhase, Reason, code_execution::Failure};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error, Next,
+    cache::Entry,
+    decide::Step,
+    run::Job,
+    runs::{Left, Run},
+    status::{self, Ending, PodPlace},
+};
+use crate::{
+    context::Context,
+    key::Key,
+    metrics::{Kind, Stage},
+    pool::{self, cache::PodEntry, reserve::Place, reserve::Ticket},
+    report,
+};
+
+/// Does it. The answer is when to look again.
+pub(crate) async fn act(context: &Arc<Context>, key: &Key, entry: &Entry, step: Step) -> Result<Next, Error> {
+    match step {
+        Step::Forget => forget(context, key, entry),
+        Step::Wait(until) => wait(context, key, entry, until),
+        Step::Queue => queue(context, key, entry),
+        Step::ShowQueued(message) => show_queued(context, key, entry, &message).await,
+        Step::ShowRunning(pod) => show_running(context, key, entry, &pod).await,
+        Step::Start(pod) => start(context, key, entry, &pod, true),
+        Step::Attach(pod) => start(context, key, entry, &pod, false),
+        Step::Cancel => cancel(context, key, entry),
+        Step::TryAnother => try_another(context, key, entry),
+        Step::Conclude => conclude(context, key, entry).await,
+        Step::Finish(reason, failure) => finish(context, key, entry, reason, failure).await,
+    }
+}
+
+fn forget(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+    release(context, entry);
+    context.executions.remove(key);
+    Ok(Next::Rest(None))
+}
+
+fn wait(context: &Arc<Context>, key: &Key, entry: &Entry, until: Option<Instant>) -> Result<Next, Error> {
+    if entry.phase == ExecutionPhase::Queued {
+        // It waits in earnest: the texts are read again when a pod is there.
+        context.executions.update(key, &entry.uid, |entry| entry.program = None);
+    }
+    Ok(Next::Rest(until.map(|until| until.saturating_duration_since(Instant::now()))))
+}
+
+fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+    let Ok(plan) = &entry.plan else { return Ok(Next::Again) };
+    let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone() };
+    let place = context.reserve.lock().request(&plan.pool, &plan.scope, &ticket);
+    match place {
+        Place::Granted(_) => {
+            context.metrics.pool_hits.inc();
+        }
+        Place::Waiting => {
+            context.metrics.pool_misses.inc();
+        }
+    }
+    // Either way the pool is one pod short of what it wants.
+    context.pool_queue.push(plan.pool.clone());
+    Ok(Next::Again)
+}
+
+async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str) -> Result<Next, Error> {
+    let generation = entry.plan.as_ref().ok().and_then(|plan| plan.generation);
+    let patch = status::queued(message, generation, context.clock.now());
+    let version = write(context, key, entry, &patch).await?;
+    context.executions.update(key, &entry.uid, |entry| {
+        (entry.version, entry.phase, entry.program) = (version, ExecutionPhase::Queued, None);
+    });
+    Ok(Next::Again)
+}
+
+async fn show_running(context: &Context, key: &Key, entry: &Entry, pod: &str) -> Result<Next, Error> {
+    let Some(pod) = context.pods.get(pod) else { return lost_pod(context, entry, pod) };
+    let generation = entry.plan.as_ref().ok().and_then(|plan| plan.generation);
+    let facts = pod.facts();
+    let patch = status::running(&PodPlace::of(&facts), generation, context.clock.now());
+    let version = write(context, key, entry, &patch).await?;
+    context.executions.update(key, &entry.uid, |entry| {
+        (entry.version, entry.phase) = (version, ExecutionPhase::Running);
+        entry.shown_pod = Some(Arc::clone(&facts.uid));
+    });
+    Ok(Next::Again)
+}
+
+/// The pod went between the decision and now.
+fn lost_pod(context: &Context, entry: &Entry, pod: &str) -> Result<Next, Error> {
+    if let Ok(plan) = &entry.plan {
+        context.reserve.lock().remove_pod(&plan.pool, pod);
+    }
+    Ok(Next::Again)
+}
+
+fn start(context: &Arc<Context>, key: &Key, entry: &Entry, pod: &str, fresh: bool) -> Result<Next, Error> {
+    let Ok(plan) = &entry.plan else { return Ok(Next::Again) };
+    let Some(pod_entry) = context.pods.get(pod) else {
+        if fresh {
+            return lost_pod(context, entry, pod);
+        }
+        return attach_to_nothing(context, key, entry);
+    };
+    if !fresh {
+        let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone() };
+        context.reserve.lock().adopt(&plan.pool, &pod.into(), &ticket);
+    }
+    let waited = Instant::now().duration_since(entry.seen);
+    context.metrics.stage(Stage::Queue, waited);
+    let run = Run {
+        uid: Arc::clone(&entry.uid),
+        pod: pod_entry,
+        since: Instant::now(),
+        queued_milliseconds: i64::try_from(waited.as_millis()).unwrap_or(i64::MAX),
+        cancel: CancellationToken::new(),
+        left: None,
+    };
+    if !context.runs.begin(key, run.clone()) {
+        // An earlier object of this name still has one; it is ended when its deletion is seen.
+        return Ok(Next::Rest(Some(Duration::from_millis(50))));
+    }
+    let program = if fresh { entry.program.clone() } else { None };
+    let job = Job { context: Arc::clone(context), key: key.clone(), run, plan: Arc::clone(plan), program };
+    context.supervisor.spawn(job.follow());
+    // The run's task has the texts now and lets them go when they are sent.
+    context.executions.update(key, &entry.uid, |entry| entry.program = None);
+    Ok(Next::Again)
+}
+
+/// An inventory named it, and the pod is gone by now.
+fn attach_to_nothing(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+    let failure = status::failure(None, "the sandbox was lost while the program may have run");
+    let (context, key, entry) = (Arc::clone(context), key.clone(), entry.clone());
+    let task = Arc::clone(&context);
+    context.supervisor.spawn(async move {
+        if let Err(error) = finish(&task, &key, &entry, Reason::Lost, failure).await {
+            tracing::warn!(execution = %key, %error, "its loss could not be written yet");
+            task.execution_queue.push_at(key, Instant::now() + Duration::from_secs(1));
+        }
+    });
+    Ok(Next::Rest(None))
+}
+
+fn cancel(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+    if let Some(run) = context.runs.get(key).filter(|run| run.uid == entry.uid) {
+        run.cancel.cancel();
+    }
+    Ok(Next::Again)
+}
+
+fn try_another(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+    context.metrics.refusals.inc();
+    if let Some(run) = context.runs.take(key, &entry.uid) {
+        pool::spend(context, &run.pod);
+    }
+    context.takeover.lock().forget(&entry.uid);
+    context.executions.update(key, &entry.uid, |entry| entry.attempts += 1);
+    Ok(Next::Again)
+}
+
+/// Writes what came of a run, then lets the executor forget it and throws the pod away.
+async fn conclude(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+    let Some(run) = context.runs.get(key).filter(|run| run.uid == entry.uid) else { return Ok(Next::Again) };
+    let Some(Left::Ended(ending)) = &run.left else { return Ok(Next::Again) };
+    let written = write_terminal(context, key, entry, ending, run.queued_milliseconds).await;
+    match written {
+        Err(error) if !error.is_gone() => return Err(error),
+        // The object was deleted meanwhile: nobody wants the outcome any more.
+        Ok(()) | Err(_) => {}
+    }
+    context.runs.take(key, &entry.uid);
+    done(context, key, entry);
+    throw_away(context, &run.pod, &entry.uid);
+    report::finished(context, key, entry, ending, run.since);
+    Ok(Next::Rest(None))
+}
+
+async fn finish(
+    context: &Arc<Context>,
+    key: &Key,
+    entry: &Entry,
+    reason: Reason,
+    failure: Failure,
+) -> Result<Next, Error> {
+    let ending = Ending::without_run(reason, failure);
+    match write_terminal(context, key, entry, &ending, 0).await {
+        Err(error) if !error.is_gone() => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    if let Some(run) = context.runs.take(key, &entry.uid) {
+        pool::spend(context, &run.pod);
+    }
+    release(context, entry);
+    done(context, key, entry);
+    report::finished(context, key, entry, &ending, entry.seen);
+    Ok(Next::Rest(None))
+}
+
+async fn write_terminal(
+    context: &Context,
+    key: &Key,
+    entry: &Entry,
+    ending: &Ending,
+    queued_milliseconds: i64,
+) -> Result<(), Error> {
+    let generation = entry.plan.as_ref().ok().and_then(|plan| plan.generation);
+    let status = status::terminal(ending, generation, queued_milliseconds, context.clock.now());
+    let status = status::within_budget(status);
+    let began = Instant::now();
+    write(context, key, entry, &status).await?;
+    context.metrics.stage(Stage::Status, began.elapsed());
+    Ok(())
+}
+
+async fn write(
+    context: &Context,
+    key: &Key,
+    entry: &Entry,
+    status: &impl serde::Serialize,
+) -> Result<String, Error> {
+    let written =
+        context.writes.patch_status::<CodeExecution>(Kind::CodeExecution, key, &entry.version, status).await;
+    written.map_err(Error::Write)
+}
+
+/// It has its terminal status.
+fn done(context: &Context, key: &Key, entry: &Entry) {
+    if context.executions.get(key).is_some_and(|current| current.uid == entry.uid) {
+        context.executions.remove(key);
+    }
+    context.takeover.lock().forget(&entry.uid);
+    context.live.end(&entry.uid);
+}
+
+/// Gives back what it never used.
+fn release(context: &Arc<Context>, entry: &Entry) {
+    let Ok(plan) = &entry.plan else { return };
+    let next = context.reserve.lock().leave(&plan.pool, &entry.uid);
+    if let Some(ticket) = next {
+        context.execution_queue.push(ticket.key);
+    }
+    context.pool_queue.push(plan.pool.clone());
+}
+
+/// Lets the executor forget the outcome, so that it ends at once, and has the pod deleted.
+fn throw_away(context: &Arc<Context>, pod: &Arc<PodEntry>, uid: &Arc<str>) {
+    let (task, pod, uid) = (Arc::clone(context), Arc::clone(pod), Arc::clone(uid));
+    context.supervisor.spawn(async move {
+        if let Some(target) = pod.target()
+            && !pod.gone.is_cancelled()
+            && let Err(error) = task.executor.acknowledge(&target, &uid).await
+        {
+            tracing::debug!(pod = %pod.facts().key, %error, "an outcome was not acknowledged; its pod goes anyway");
+        }
+        pool::spend(&task, &pod);
+    });
+}
+
+/// The object of a run or of a place in the queue is gone: the program is ended and its pod thrown away.
+pub(crate) fn abandon(context: &Arc<Context>, key: &Key, entry: &Entry) {
+    context.live.end(&entry.uid);
+    context.takeover.lock().forget(&entry.uid);
+    if let Some(run) = context.runs.take(key, &entry.uid) {
+        run.cancel.cancel();
+        let (task, uid) = (Arc::clone(context), Arc::clone(&entry.uid));
+        context.supervisor.spawn(async move {
+            if let Some(target) = run.pod.target() {
+                // Its pod is deleted next, so one try is enough.
+                let _ = task.executor.cancel(&target, &uid).await;
+            }
+            throw_away(&task, &run.pod, &uid);
+        });
+    } else {
+        release(context, entry);
+    }
+}

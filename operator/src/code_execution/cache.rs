@@ -1,0 +1,289 @@
+//! The executions that have not finished, as the watch has shown them. The texts are kept only until a pod must be
+//! waited for; then they are read again when it is there, so that a queue costs no memory beyond its keys.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crds::{CodeExecution, CodeExecutionStatus, ExecutionPhase, code_execution::Failure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::validate::{self, Plan, Program};
+use crate::{key::Key, work_queue::WorkQueue};
+
+/// One execution that has not finished.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) uid: Arc<str>,
+    pub(crate) version: String,
+    pub(crate) phase: ExecutionPhase,
+    pub(crate) shown_pod: Option<Arc<str>>,
+    pub(crate) cancel: bool,
+    pub(crate) seen: Instant,
+    pub(crate) plan: Result<Arc<Plan>, Failure>,
+    pub(crate) program: Option<Arc<Program>>,
+    /// How many pods could not start it.
+    pub(crate) attempts: u32,
+}
+
+/// What a change of the cache means for the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Look at it.
+    Look,
+    /// It was there before under another uid, which is gone now.
+    Replaced(Arc<str>),
+    /// It has finished.
+    Finished,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Executions {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<Key, Entry>,
+    keys: HashMap<Arc<str>, Key>,
+}
+
+impl Executions {
+    /// Takes in what a watch has shown. A phase never goes back: our own last write may be newer than the watch.
+    pub(crate) fn apply(&self, object: CodeExecution) -> Change {
+        let key = Key::of(&object.metadata);
+        let fresh = entry(object);
+        let mut inner = self.inner.lock();
+        let old = inner.entries.get(&key).cloned();
+        if fresh.phase.is_terminal() {
+            inner.remove(&key);
+            return Change::Finished;
+        }
+        let mut change = Change::Look;
+        let fresh = match old {
+            Some(old) if old.uid == fresh.uid => merged(&old, fresh),
+            Some(old) => {
+                inner.keys.remove(&old.uid);
+                change = Change::Replaced(old.uid);
+                fresh
+            }
+            None => fresh,
+        };
+        inner.keys.insert(Arc::clone(&fresh.uid), key.clone());
+        inner.entries.insert(key, fresh);
+        change
+    }
+
+    /// Takes in an object that cannot be read.
+    pub(crate) fn apply_unreadable(&self, meta: &ObjectMeta, error: &str) {
+        let object = CodeExecution { metadata: meta.clone(), spec: unreadable_spec(), status: None };
+        let mut fresh = entry(object);
+        let message = format!("the object cannot be read: {error}");
+        fresh.plan = Err(Failure { message: message.chars().take(1024).collect(), ..Failure::default() });
+        fresh.program = None;
+        let key = Key::of(meta);
+        let mut inner = self.inner.lock();
+        inner.keys.insert(Arc::clone(&fresh.uid), key.clone());
+        inner.entries.insert(key, fresh);
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Entry> {
+        self.inner.lock().entries.get(key).cloned()
+    }
+
+    /// Changes an entry, if it is still the one of `uid`.
+    pub(crate) fn update(&self, key: &Key, uid: &str, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.inner.lock().entries.get_mut(key).filter(|entry| *entry.uid == *uid) {
+            change(entry);
+        }
+    }
+
+    /// Forgets an execution. The answer is its uid, when it was here.
+    pub(crate) fn remove(&self, key: &Key) -> Option<Entry> {
+        self.inner.lock().remove(key)
+    }
+
+    /// Looks at the execution of that uid. False when there is none that has not finished.
+    pub(crate) fn wake(&self, uid: &str, queue: &WorkQueue<Key>) -> bool {
+        let key = self.inner.lock().keys.get(uid).cloned();
+        let found = key.is_some();
+        if let Some(key) = key {
+            queue.push(key);
+        }
+        found
+    }
+
+    /// Looks at those that have not been given to a pool yet.
+    pub(crate) fn wake_held(&self, queue: &WorkQueue<Key>) {
+        let inner = self.inner.lock();
+        for (key, entry) in &inner.entries {
+            if entry.program.is_some() && entry.phase == ExecutionPhase::Pending {
+                queue.push(key.clone());
+            }
+        }
+    }
+
+    /// Looks at all that want a file or a pool of that name.
+    pub(crate) fn wake_pool(&self, pool: &Key, queue: &WorkQueue<Key>) {
+        for (key, entry) in &self.inner.lock().entries {
+            if entry.plan.as_ref().is_ok_and(|plan| plan.pool == *pool) {
+                queue.push(key.clone());
+            }
+        }
+    }
+
+    /// All keys, for comparing with a fresh list.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.inner.lock().entries.keys().cloned().collect()
+    }
+
+    /// All entries, oldest first.
+    pub(crate) fn all(&self) -> Vec<(Key, Entry)> {
+        let mut all: Vec<_> =
+            self.inner.lock().entries.iter().map(|(key, entry)| (key.clone(), entry.clone())).collect();
+        all.sort_by_key(|(_, entry)| entry.plan.as_ref().map(|plan| plan.created).ok());
+        all
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.keys.remove(&entry.uid);
+        Some(entry)
+    }
+}
+
+/// An object of the API as an entry. The texts are checked here, once.
+pub(crate) fn entry(object: CodeExecution) -> Entry {
+    let status: CodeExecutionStatus = object.status.clone().unwrap_or_default();
+    let (plan, program) = match validate::validate(&object) {
+        Ok((plan, program)) => (Ok(Arc::new(plan)), Some(Arc::new(program))),
+        Err(failure) => (Err(failure), None),
+    };
+    let meta = object.metadata;
+    Entry {
+        uid: meta.uid.as_deref().unwrap_or_default().into(),
+        version: meta.resource_version.unwrap_or_default(),
+        phase: status.phase,
+        shown_pod: status.pod_uid.as_deref().map(Arc::from),
+        cancel: object.spec.cancel || meta.deletion_timestamp.is_some(),
+        seen: Instant::now(),
+        plan,
+        program,
+        attempts: 0,
+    }
+}
+
+fn merged(old: &Entry, fresh: Entry) -> Entry {
+    let later = rank(fresh.phase) >= rank(old.phase);
+    Entry {
+        version: if later { fresh.version } else { old.version.clone() },
+        phase: if later { fresh.phase } else { old.phase },
+        shown_pod: if later { fresh.shown_pod } else { old.shown_pod.clone() },
+        cancel: old.cancel || fresh.cancel,
+        seen: old.seen,
+        attempts: old.attempts,
+        // Once the texts were let go they stay away until a pod is there.
+        program: old.program.as_ref().and(fresh.program),
+        ..fresh
+    }
+}
+
+fn rank(phase: ExecutionPhase) -> u8 {
+    match phase {
+        ExecutionPhase::Pending => 0,
+        ExecutionPhase::Queued => 1,
+        ExecutionPhase::Running => 2,
+        ExecutionPhase::Succeeded | ExecutionPhase::Failed => 3,
+    }
+}
+
+/// A stand-in; only the metadata of such an object is used.
+fn unreadable_spec() -> crds::CodeExecutionSpec {
+    use crds::{CodeExecutionSpec, Interpreter, LocalReference, code_execution as parts, limits, names};
+    CodeExecutionSpec {
+        interpreter: Interpreter::Python,
+        code: Some(String::new()),
+        code_from: None,
+        interactive: false,
+        entry_path: "main.py".to_owned(),
+        args: Vec::new(),
+        stdin: String::new(),
+        stdin_from: None,
+        env: Vec::new(),
+        variables_json: None,
+        tool: None,
+        files: Vec::new(),
+        collect_files: false,
+        save_figures: false,
+        outputs: parts::Outputs::default(),
+        timeout_milliseconds: limits::TIMEOUT_MILLISECONDS,
+        start_deadline_seconds: None,
+        limits: parts::Limits::default(),
+        packages: parts::Packages::default(),
+        isolation_key: None,
+        scope: None,
+        workspace_ref: None,
+        pool_ref: LocalReference::new(names::DEFAULT_POOL),
+        ttl_seconds_after_finished: limits::TTL_SECONDS,
+        cancel: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(uid: &str, version: &str, phase: &str) -> CodeExecution {
+        serde_json::from_value(json!({
+            "apiVersion": "carrel.dev/v1alpha1", "kind": "CodeExecution",
+            "metadata": { "namespace": "ns", "name": "a", "uid": uid, "resourceVersion": version },
+            "spec": { "code": "1" }, "status": { "phase": phase },
+        }))
+        .unwrap()
+    }
+
+    fn key() -> Key {
+        Key::new("ns", "a")
+    }
+
+    #[test]
+    fn a_late_event_never_takes_a_phase_back() {
+        let executions = Executions::default();
+        executions.apply(object("u", "5", "Running"));
+        executions.apply(object("u", "4", "Pending"));
+        let entry = executions.get(&key()).unwrap();
+        assert_eq!((entry.phase, entry.version.as_str()), (ExecutionPhase::Running, "5"));
+    }
+
+    #[test]
+    fn a_finished_execution_is_let_go() {
+        let executions = Executions::default();
+        assert_eq!(executions.apply(object("u", "1", "Pending")), Change::Look);
+        assert_eq!(executions.apply(object("u", "2", "Failed")), Change::Finished);
+        assert!(executions.get(&key()).is_none());
+        assert!(!executions.wake("u", &WorkQueue::new()));
+    }
+
+    #[test]
+    fn an_object_of_the_same_name_and_another_uid_replaces_the_old_one() {
+        let executions = Executions::default();
+        executions.apply(object("u", "1", "Pending"));
+        assert_eq!(executions.apply(object("v", "2", "Pending")), Change::Replaced("u".into()));
+        assert!(!executions.wake("u", &WorkQueue::new()));
+        assert!(executions.wake("v", &WorkQueue::new()));
+    }
+
+    #[test]
+    fn texts_that_were_let_go_do_not_come_back_with_the_next_event() {
+        let executions = Executions::default();
+        executions.apply(object("u", "1", "Pending"));
+        executions.update(&key(), "u", |entry| entry.program = None);
+        executions.apply(object("u", "2", "Queued"));
+        assert!(executions.get(&key()).unwrap().program.is_none());
+    }
+}

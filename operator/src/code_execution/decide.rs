@@ -1,0 +1,238 @@
+//! What to do next with an execution: pure. Every rule of its life is here and nowhere else.
+
+use std::sync::Arc;
+
+use crds::{ExecutionPhase, Reason, code_execution::Failure};
+use tokio::time::Instant;
+
+use super::validate::Plan;
+use crate::{leader::takeover::Permission, pool::reserve::PodUid};
+
+/// How far the input files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Inputs {
+    /// It was not looked, because it does not matter now.
+    NotAsked,
+    /// All can be read.
+    Ready,
+    /// One is being stored; until then it is worth waiting.
+    Coming(Instant),
+    /// One cannot be had.
+    Missing(Failure),
+}
+
+/// Where an execution stands with its pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It has not asked for a pod.
+    None,
+    /// It waits in the queue.
+    Waiting,
+    /// It has that pod.
+    Granted(PodUid),
+}
+
+/// What the pool can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PoolState {
+    /// There is no such pool.
+    Missing,
+    /// It cannot make pods, and says why.
+    Unable(String),
+    /// It has pods or will have.
+    Able,
+}
+
+/// How far the run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// There is none.
+    None,
+    /// It was sent to the pod at that time.
+    Active { since: Instant, cancel_sent: bool },
+    /// Something came of it.
+    Ended,
+    /// The pod certainly did not start it.
+    NotStarted { attempts: u32, message: String },
+}
+
+/// What is true of an execution now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// The phase that the API has.
+    pub(crate) phase: ExecutionPhase,
+    /// The pod that the status names.
+    pub(crate) shown_pod: Option<Arc<str>>,
+    /// `spec.cancel`, or the object is being deleted.
+    pub(crate) cancel: bool,
+    /// When this leader saw it first.
+    pub(crate) seen: Instant,
+    /// When it must have started.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) permission: Permission,
+    pub(crate) pool: PoolState,
+    pub(crate) place: Place,
+    pub(crate) inputs: Inputs,
+    pub(crate) run: Run,
+}
+
+/// How long small things may take before they are shown, and how often a start is tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) running: std::time::Duration,
+    pub(crate) queued: std::time::Duration,
+}
+
+/// After so many pods that could not start it, something is wrong with the execution or the pool.
+pub(crate) const MAX_ATTEMPTS: u32 = 5;
+
+/// The one thing to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It has finished: nothing but its end of life is left.
+    Forget,
+    /// Nothing until something happens, or until then.
+    Wait(Option<Instant>),
+    /// Ask the pool for a pod.
+    Queue,
+    /// Write that it waits, and why.
+    ShowQueued(String),
+    /// Write that it runs, or is about to run, in that pod.
+    ShowRunning(PodUid),
+    /// Start it in that pod.
+    Start(PodUid),
+    /// Follow it in the pod that has it already.
+    Attach(PodUid),
+    /// End the program.
+    Cancel,
+    /// Give the pod up and take another.
+    TryAnother,
+    /// Write what came of the run.
+    Conclude,
+    /// Write that it ended without a run.
+    Finish(Reason, Failure),
+}
+
+/// Decides. `plan` is an error when the spec cannot be run.
+pub(crate) fn decide(
+    plan: Result<&Plan, &Failure>,
+    seen: &Observed,
+    patience: Patience,
+    now: Instant,
+) -> Step {
+    match &seen.run {
+        Run::Ended => return Step::Conclude,
+        Run::Active { cancel_sent: false, .. } if seen.phase.is_terminal() => return Step::Cancel,
+        Run::Active { since, cancel_sent } => return active(seen, *since, *cancel_sent, patience, now),
+        Run::NotStarted { .. } | Run::None => {}
+    }
+    if seen.phase.is_terminal() {
+        return Step::Forget;
+    }
+    let held = match &seen.permission {
+        Permission::Attach { pod } => return Step::Attach(Arc::clone(pod)),
+        Permission::Lost(why) => return Step::Finish(Reason::Lost, failure(why)),
+        Permission::Wait(until) => Some(*until),
+        Permission::Start => None,
+    };
+    match (&seen.run, held) {
+        (Run::NotStarted { attempts, message }, _) if *attempts >= MAX_ATTEMPTS => {
+            let message = format!("{attempts} sandboxes did not start it; the last said: {message}");
+            return Step::Finish(Reason::CapacityUnavailable, failure(&message));
+        }
+        (Run::NotStarted { .. }, _) => return Step::TryAnother,
+        // What may run already must not be called cancelled or invalid before that is known.
+        (_, Some(until)) => return Step::Wait(Some(until)),
+        _ => {}
+    }
+    match plan {
+        _ if seen.cancel => Step::Finish(Reason::Cancelled, failure("cancelled before it started")),
+        Err(invalid) => Step::Finish(Reason::Invalid, invalid.clone()),
+        Ok(plan) => not_started(plan, seen, patience, now),
+    }
+}
+
+fn active(seen: &Observed, since: Instant, cancel_sent: bool, patience: Patience, now: Instant) -> Step {
+    if seen.cancel && !cancel_sent {
+        return Step::Cancel;
+    }
+    let show = since + patience.running;
+    match (&seen.place, seen.phase) {
+        (_, ExecutionPhase::Running) => Step::Wait(None),
+        (Place::Granted(pod), _) if now >= show => Step::ShowRunning(Arc::clone(pod)),
+        _ => Step::Wait(Some(show.max(now))),
+    }
+}
+
+fn not_started(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -> Step {
+    if seen.deadline.is_some_and(|deadline| now >= deadline) {
+        return Step::Finish(Reason::StartDeadlineExceeded, deadline_failure(plan, &seen.pool));
+    }
+    match &seen.inputs {
+        Inputs::Missing(failure) => return Step::Finish(Reason::FileUnavailable, failure.clone()),
+        Inputs::Coming(until) => return Step::Wait(earliest(Some(*until), seen.deadline)),
+        Inputs::NotAsked | Inputs::Ready => {}
+    }
+    match (&seen.place, &seen.pool) {
+        (Place::Granted(pod), _) => start(seen, pod),
+        (_, PoolState::Unable(why)) if plan.start_deadline.is_some() => {
+            let message = format!("the pool {} cannot make sandboxes: {why}", plan.pool.name);
+            let field = Some("poolRef.name".to_owned());
+            let value = Some(plan.pool.name.to_string());
+            Step::Finish(Reason::CapacityUnavailable, Failure { field, value, message })
+        }
+        (Place::None, PoolState::Able | PoolState::Unable(_)) => Step::Queue,
+        (Place::None | Place::Waiting, _) => waiting(plan, seen, patience, now),
+    }
+}
+
+/// It has a pod. A start that follows a visible wait is announced first, so that `Queued` proves that nothing was
+/// started: a new leader relies on that.
+fn start(seen: &Observed, pod: &PodUid) -> Step {
+    let announced = seen.phase == ExecutionPhase::Running && seen.shown_pod.as_ref() == Some(pod);
+    if seen.phase == ExecutionPhase::Pending || announced {
+        Step::Start(Arc::clone(pod))
+    } else {
+        Step::ShowRunning(Arc::clone(pod))
+    }
+}
+
+fn waiting(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -> Step {
+    let show = seen.seen + patience.queued;
+    if seen.phase != ExecutionPhase::Pending {
+        return Step::Wait(seen.deadline);
+    }
+    if now < show {
+        return Step::Wait(earliest(Some(show), seen.deadline));
+    }
+    Step::ShowQueued(match &seen.pool {
+        PoolState::Missing => format!("the pool {} does not exist", plan.pool.name),
+        PoolState::Unable(why) => format!("the pool {} cannot make sandboxes: {why}", plan.pool.name),
+        PoolState::Able => "waiting for a sandbox".to_owned(),
+    })
+}
+
+fn deadline_failure(plan: &Plan, pool: &PoolState) -> Failure {
+    let seconds = plan.start_deadline.unwrap_or_default().as_secs();
+    let message = match pool {
+        PoolState::Able => format!("no sandbox was free within {seconds} s"),
+        PoolState::Unable(why) => format!("the pool made no sandbox within {seconds} s: {why}"),
+        PoolState::Missing => {
+            let name = Some(plan.pool.name.to_string());
+            let message = format!("the pool {} does not exist", plan.pool.name);
+            return Failure { field: Some("poolRef.name".to_owned()), value: name, message };
+        }
+    };
+    failure(&message)
+}
+
+fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    a.into_iter().chain(b).min()
+}
+
+fn failure(message: &str) -> Failure {
+    Failure { field: None, value: None, message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! The runs that this process follows. Each belongs to one task; what it leaves behind is taken by a reconcile.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::status::Ending;
+use crate::{key::Key, pool::cache::PodEntry};
+
+/// What a run's task leaves behind.
+#[derive(Debug, Clone)]
+pub(crate) enum Left {
+    /// The execution has ended so.
+    Ended(Arc<Ending>),
+    /// The pod certainly did not start it.
+    NotStarted(String),
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub(crate) uid: Arc<str>,
+    pub(crate) pod: Arc<PodEntry>,
+    pub(crate) since: Instant,
+    /// How long it had waited for the pod.
+    pub(crate) queued_milliseconds: i64,
+    /// Tells the task to end the program.
+    pub(crate) cancel: CancellationToken,
+    pub(crate) left: Option<Left>,
+}
+
+/// All of them, by object.
+#[derive(Debug, Default)]
+pub(crate) struct Runs(Mutex<HashMap<Key, Run>>);
+
+impl Runs {
+    /// Notes a run. False when the object has one already, which must not be doubled.
+    pub(crate) fn begin(&self, key: &Key, run: Run) -> bool {
+        let mut runs = self.0.lock();
+        if runs.contains_key(key) {
+            return false;
+        }
+        runs.insert(key.clone(), run);
+        true
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Run> {
+        self.0.lock().get(key).cloned()
+    }
+
+    /// The task of that run is done.
+    pub(crate) fn leave(&self, key: &Key, uid: &str, left: Left) {
+        if let Some(run) = self.0.lock().get_mut(key).filter(|run| *run.uid == *uid) {
+            run.left = Some(left);
+        }
+    }
+
+    /// Takes a run out.
+    pub(crate) fn take(&self, key: &Key, uid: &str) -> Option<Run> {
+        let mut runs = self.0.lock();
+        if runs.get(key).is_some_and(|run| *run.uid == *uid) { runs.remove(key) } else { None }
+    }
+}

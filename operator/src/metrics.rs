@@ -1,0 +1,123 @@
+//! What is counted. Labels are closed sets: no names, no uids, no paths.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::Registry,
+};
+
+/// One part of an execution's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Stage {
+    /// From seeing the object to having a pod.
+    Queue,
+    /// From the request to the executor to the program's start.
+    Start,
+    /// The program itself.
+    Run,
+    /// Finding and storing changed files and long output.
+    Collect,
+    /// Writing the terminal status.
+    Status,
+    /// All of it, from seeing the object to the terminal status.
+    Total,
+}
+
+/// A kind that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Kind {
+    /// `CodeExecution`.
+    CodeExecution,
+    /// `SandboxFile`.
+    SandboxFile,
+    /// `SandboxPool`.
+    SandboxPool,
+    /// `Pod`.
+    Pod,
+}
+
+/// What a write does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Verb {
+    /// `create`.
+    Create,
+    /// `patch` of the status.
+    PatchStatus,
+    /// `delete`.
+    Delete,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabels {
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    kind: Kind,
+    verb: Verb,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+/// All metrics of the operator. Clones count into the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    stages: Family<StageLabels, Histogram, fn() -> Histogram>,
+    writes: Family<WriteLabels, Counter>,
+    finished: Family<ReasonLabels, Counter>,
+    /// Executions that found a pod waiting.
+    pub(crate) pool_hits: Counter,
+    /// Executions that had to wait for a pod.
+    pub(crate) pool_misses: Counter,
+    /// Writes that were refused because the object had changed.
+    pub(crate) conflicts: Counter,
+    /// Reconciles that failed and are tried again.
+    pub(crate) retries: Counter,
+    /// Pods that refused an execution, so that another one was taken.
+    pub(crate) refusals: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            stages: Family::new_with_constructor(telemetry::latency_histogram),
+            writes: Family::default(),
+            finished: Family::default(),
+            pool_hits: Counter::default(),
+            pool_misses: Counter::default(),
+            conflicts: Counter::default(),
+            retries: Counter::default(),
+            refusals: Counter::default(),
+        };
+        let mut add = |name: &str, help: &str, counter: &Counter| {
+            registry.register(name, help, counter.clone());
+        };
+        add("carrel_pool_hits", "Executions that found a pod waiting", &metrics.pool_hits);
+        add("carrel_pool_misses", "Executions that had to wait for a pod", &metrics.pool_misses);
+        add("carrel_conflicts", "Writes refused because the object had changed", &metrics.conflicts);
+        add("carrel_retries", "Reconciles that failed and are tried again", &metrics.retries);
+        add("carrel_refusals", "Pods that refused an execution", &metrics.refusals);
+        registry.register("carrel_stage_seconds", "Duration of each stage", metrics.stages.clone());
+        registry.register("carrel_api_writes", "Writes to the API", metrics.writes.clone());
+        registry.register("carrel_finished", "Executions by how they ended", metrics.finished.clone());
+        metrics
+    }
+
+    pub(crate) fn stage(&self, stage: Stage, took: Duration) {
+        self.stages.get_or_create(&StageLabels { stage }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn write(&self, kind: Kind, verb: Verb) {
+        self.writes.get_or_create(&WriteLabels { kind, verb }).inc();
+    }
+
+    pub(crate) fn finished(&self, reason: crds::Reason) {
+        self.finished.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
+    }
+}

@@ -1,0 +1,159 @@
+//! The whole operator: becomes the leader, runs the controllers while it is, and ends when it is no more.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use blobs::Blobs;
+use futures::future::BoxFuture;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Client;
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::OperatorConfig,
+    context::{Context, Parts},
+    controllers, keys,
+    leader::{election::Election, term::Term},
+    live_output::LiveOutputs,
+    live_server::{self, Leading},
+    metrics::Metrics,
+    supervisor::Supervisor,
+};
+
+/// Why an operator ended although nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// There is no signing key.
+    #[error("the signing key could not be had")]
+    Keys(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The lease could not be taken, or was lost.
+    #[error("this operator is not the leader (any more)")]
+    Lease(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The internal port could not be opened.
+    #[error("the internal port {address} could not be opened")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A loop that never ends has ended.
+    #[error("the {name} ended{because}")]
+    Task {
+        /// Which.
+        name: &'static str,
+        /// Why, when it is known.
+        because: String,
+    },
+}
+
+/// An operator that has not been started.
+#[derive(Debug)]
+pub struct Operator {
+    config: OperatorConfig,
+    client: Client2,
+    blobs: Blobs,
+    live: LiveOutputs,
+    registry: Arc<Registry>,
+    metrics: Metrics,
+}
+
+/// The client, which says nothing about itself.
+struct Client2(Client);
+
+impl std::fmt::Debug for Client2 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Operator {
+    /// An operator for the cluster of `client` that keeps bytes in `blobs`.
+    #[must_use]
+    pub fn new(config: OperatorConfig, client: Client, blobs: Blobs) -> Self {
+        let mut registry = telemetry::new_registry("operator", env!("CARGO_PKG_VERSION"));
+        let metrics = Metrics::register(&mut registry);
+        let (client, live, registry) = (Client2(client), LiveOutputs::default(), Arc::new(registry));
+        Self { config, client, blobs, live, registry, metrics }
+    }
+
+    /// The output of running programs. Clones are the same.
+    #[must_use]
+    pub fn live_output(&self) -> LiveOutputs {
+        self.live.clone()
+    }
+
+    /// The operator's metrics, for those who serve them themselves.
+    #[must_use]
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
+    /// Runs until `shutdown`, or until the lease is lost. Then nothing of it goes on, and the lease is given back.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), OperatorError> {
+        let Self { config, client: Client2(client), blobs, live, registry, metrics } = self;
+        let leading = Leading::default();
+        let mut tasks: JoinSet<OperatorError> = JoinSet::new();
+        if let Some(address) = config.internal_listen {
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|source| OperatorError::Listen { address, source })?;
+            let server = live_server::Server::new(client.clone(), live.clone(), registry, leading.clone());
+            spawn(&mut tasks, "internal port", Box::pin(server.run(listener)));
+        }
+        let keys = keys::load(client.clone(), &config.operator_namespace)
+            .await
+            .map_err(|error| OperatorError::Keys(error.into()))?;
+        let term = Term::new(keys.current.clone(), config.timings.token, config.clock.clone());
+        let election = Election::new(&config, client.clone(), term.clone());
+        let lease = tokio::select! {
+            lease = election.acquire() => lease.map_err(|error| OperatorError::Lease(error.into()))?,
+            error = first_end(&mut tasks) => return Err(error),
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        tracing::info!(identity = config.identity, epoch = term.epoch(), "this operator is the leader");
+        let (supervisor, short_lived) = Supervisor::new();
+        spawn(&mut tasks, "short-lived tasks", Box::pin(short_lived.run()));
+        let context = Context::new(Parts { config, client, blobs, metrics, live, term, keys, supervisor });
+        leading.begin(&context);
+        for (name, task) in controllers::all(&context) {
+            spawn(&mut tasks, name, task);
+        }
+        let ended = lead(&election, lease, &mut tasks, &shutdown).await;
+        leading.end();
+        tasks.shutdown().await;
+        election.release().await;
+        ended
+    }
+}
+
+/// Keeps the lease while the tasks run.
+async fn lead(
+    election: &Election,
+    lease: Lease,
+    tasks: &mut JoinSet<OperatorError>,
+    shutdown: &CancellationToken,
+) -> Result<(), OperatorError> {
+    tokio::select! {
+        error = election.keep(lease) => Err(OperatorError::Lease(error.into())),
+        error = first_end(tasks) => Err(error),
+        () = shutdown.cancelled() => Ok(()),
+    }
+}
+
+fn spawn(tasks: &mut JoinSet<OperatorError>, name: &'static str, task: BoxFuture<'static, ()>) {
+    tasks.spawn(async move {
+        task.await;
+        OperatorError::Task { name, because: String::new() }
+    });
+}
+
+/// The error of the first task that ends; none ever should.
+async fn first_end(tasks: &mut JoinSet<OperatorError>) -> OperatorError {
+    match tasks.join_next().await {
+        Some(Ok(error)) => error,
+        Some(Err(error)) => OperatorError::Task { name: "operator", because: format!(": {error}") },
+        None => futures::future::pending().await,
+    }
+}

@@ -1,0 +1,143 @@
+//! Carries out what was decided for a pool.
+
+use std::sync::Arc;
+
+use crds::SandboxPool;
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::Pod;
+use tokio::time::Instant;
+
+use super::{
+    decide::{PodView, Step},
+    facts::Trouble,
+    validate::ValidPool,
+};
+use crate::{
+    backoff::{self, Retry},
+    context::Context,
+    key::Key,
+    metrics::Kind,
+};
+
+/// How many requests for pods of one pool are under way at once: refilling must not starve starts.
+const AT_ONCE: usize = 8;
+/// How much of a pool's name a pod's name shows.
+const SHOWN_NAME: usize = 40;
+
+/// Makes and deletes pods. A failure is remembered in the pool's memory.
+pub(crate) async fn act(context: &Arc<Context>, key: &Key, pool: &ValidPool, step: Step) {
+    let Step { create, delete, retire } = step;
+    let retired = retire.into_iter().filter(|pod| take_out(context, key, pod));
+    // Made into futures first: a stream that borrows in its closure cannot be spawned.
+    let deletes: Vec<_> =
+        delete.into_iter().chain(retired).map(|pod| delete_pod(context, key, pod)).collect();
+    let deletes = stream::iter(deletes).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
+    let creates = create_pods(context, key, pool, create);
+    let (_, ()) = futures::join!(deletes, creates);
+}
+
+/// Whether the pod is still unused, which is settled here: from now on it is not given out.
+fn take_out(context: &Context, key: &Key, pod: &PodView) -> bool {
+    let mut reserve = context.reserve.lock();
+    if reserve.is_busy(key, &pod.uid) {
+        return false;
+    }
+    reserve.retire(key, &pod.uid);
+    if let Some(entry) = context.pods.get(&pod.uid) {
+        entry.spend();
+    }
+    true
+}
+
+async fn delete_pod(context: &Context, key: &Key, pod: PodView) {
+    let grace = u32::try_from(context.config.timings.pod_grace.as_secs()).unwrap_or(u32::MAX);
+    context.pools.with(key, |memory| memory.expected.delete(&pod.uid, Instant::now()));
+    let deleted = context.writes.delete::<Pod>(Kind::Pod, &pod.key, &pod.uid, Some(grace)).await;
+    if let Err(error) = deleted {
+        tracing::warn!(pod = %pod.key, %error, "a pod could not be deleted; it is tried again");
+        context.pools.with(key, |memory| memory.expected.leaving(&pod.uid));
+        context.pool_queue.push_at(key.clone(), Instant::now() + std::time::Duration::from_secs(1));
+    }
+}
+
+async fn create_pods(context: &Context, key: &Key, pool: &ValidPool, count: usize) {
+    let creates: Vec<_> = std::iter::repeat_with(|| create_pod(context, key, pool)).take(count).collect();
+    let mut created = stream::iter(creates).buffer_unordered(AT_ONCE);
+    let mut failed = None;
+    while let Some(result) = created.next().await {
+        if let Err(error) = result {
+            failed = Some(error);
+            break;
+        }
+    }
+    context.pools.with(key, |memory| match &failed {
+        None if count > 0 => {
+            memory.refused = None;
+            memory.failures = 0;
+        }
+        None => {}
+        Some(error) => {
+            memory.failures = memory.failures.saturating_add(1);
+            let wait = backoff::delay_after(Retry::of(error), memory.failures);
+            memory.refused = Some((trouble(error), Instant::now() + wait));
+        }
+    });
+    if let Some(error) = failed {
+        tracing::warn!(pool = %key, %error, "a pod could not be made");
+        context.pool_queue.push(key.clone());
+    }
+}
+
+async fn create_pod(context: &Context, key: &Key, pool: &ValidPool) -> Result<(), kube::Error> {
+    let name = pod_name(&context.config.pod_name_prefix, &key.name);
+    let mut pod = pool.pod.clone();
+    pod.metadata.name = Some(name.clone());
+    context.pools.with(key, |memory| memory.expected.create(&name, Instant::now()));
+    let created = context.writes.create(Kind::Pod, &key.namespace, &pod).await;
+    created.map(drop).inspect_err(|error| {
+        // After anything but a clear refusal the pod may exist, so it goes on being expected.
+        if matches!(error, kube::Error::Api(status) if status.code < 500) {
+            context.pools.with(key, |memory| memory.expected.seen(&name));
+        }
+    })
+}
+
+/// `{prefix}{pool}-{random}`, short enough for a host name.
+fn pod_name(prefix: &str, pool: &str) -> String {
+    let shown: String = pool.chars().take(SHOWN_NAME).collect();
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    let suffix: String = random.chars().take(8).collect();
+    format!("{prefix}{}-{suffix}", shown.trim_end_matches(['-', '.']).replace('.', "-"))
+}
+
+fn trouble(error: &kube::Error) -> Trouble {
+    let (reason, message) = match error {
+        kube::Error::Api(status) if status.code == 403 && status.message.contains("quota") => {
+            ("Quota", status.message.clone())
+        }
+        kube::Error::Api(status) if status.code == 403 => ("Forbidden", status.message.clone()),
+        kube::Error::Api(status) if status.code == 422 => ("Invalid", status.message.clone()),
+        other => ("ApiUnavailable", other.to_string()),
+    };
+    Trouble { reason: reason.to_owned(), message: message.chars().take(1024).collect() }
+}
+
+/// Writes the status, at most once in the configured time. The answer is when it may be written next.
+pub(crate) async fn write_status(
+    context: &Context,
+    key: &Key,
+    status: crds::SandboxPoolStatus,
+) -> Result<Option<Instant>, kube::Error> {
+    let now = Instant::now();
+    let (last, version) =
+        context.pools.with(key, |memory| (memory.status_written, memory.version.clone().unwrap_or_default()));
+    let next = last.map(|at| at + context.config.timings.pool_status).filter(|next| *next > now);
+    if next.is_some() {
+        return Ok(next);
+    }
+    context.pools.with(key, |memory| memory.status_written = Some(now));
+    let version =
+        context.writes.patch_status::<SandboxPool>(Kind::SandboxPool, key, &version, &status).await?;
+    context.pools.with(key, |memory| memory.version = Some(version));
+    Ok(None)
+}

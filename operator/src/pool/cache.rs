@@ -1,0 +1,197 @@
+//! The pools and pods that the watches have shown, and what this leader has found out about each pod.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crds::SandboxPool;
+use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    expectations::Expectations,
+    facts::{PodFacts, Trouble},
+};
+use crate::{executor_client::Target, key::Key};
+
+/// What an executor said when this leader asked it first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// It has never held a run, is not about to go, and speaks our protocol.
+    pub(crate) usable: bool,
+    /// It has never held a run.
+    pub(crate) vacant: bool,
+    /// Why it is not usable although it holds nothing.
+    pub(crate) trouble: Option<Trouble>,
+    /// The executions it holds.
+    pub(crate) holds: Vec<Arc<str>>,
+    /// The layers that its runs get.
+    pub(crate) isolation: Vec<String>,
+}
+
+/// One pod.
+#[derive(Debug)]
+pub(crate) struct PodEntry {
+    facts: RwLock<Arc<PodFacts>>,
+    answer: RwLock<Option<Arc<Answer>>>,
+    asking: AtomicBool,
+    spent: AtomicBool,
+    /// Cancelled when nothing can be asked of the pod any more.
+    pub(crate) gone: CancellationToken,
+}
+
+impl PodEntry {
+    fn new(facts: PodFacts) -> Self {
+        Self {
+            facts: RwLock::new(Arc::new(facts)),
+            answer: RwLock::new(None),
+            asking: AtomicBool::new(false),
+            spent: AtomicBool::new(false),
+            gone: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn facts(&self) -> Arc<PodFacts> {
+        Arc::clone(&self.facts.read())
+    }
+
+    pub(crate) fn answer(&self) -> Option<Arc<Answer>> {
+        self.answer.read().clone()
+    }
+
+    pub(crate) fn set_answer(&self, answer: Answer) {
+        *self.answer.write() = Some(Arc::new(answer));
+    }
+
+    /// True for the one caller that may ask the executor.
+    pub(crate) fn start_asking(&self) -> bool {
+        !self.asking.swap(true, Ordering::SeqCst)
+    }
+
+    /// It must not be given out (any more) and goes.
+    pub(crate) fn spend(&self) {
+        self.spent.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent.load(Ordering::SeqCst)
+    }
+
+    /// Whether it can take an execution now.
+    pub(crate) fn usable(&self) -> bool {
+        let facts = self.facts();
+        facts.alive()
+            && facts.ready
+            && facts.deleting.is_none()
+            && !self.is_spent()
+            && !self.gone.is_cancelled()
+            && self.answer().is_some_and(|answer| answer.usable)
+    }
+
+    /// Where to ask it.
+    pub(crate) fn target(&self) -> Option<Target> {
+        let facts = self.facts();
+        Some(Target { ip: facts.ip?, pod_uid: Arc::clone(&facts.uid) })
+    }
+}
+
+/// All pods of our pools, by uid.
+#[derive(Debug, Default)]
+pub(crate) struct Pods {
+    all: Mutex<HashMap<Arc<str>, Arc<PodEntry>>>,
+}
+
+impl Pods {
+    /// Takes in what a watch has shown.
+    pub(crate) fn apply(&self, facts: PodFacts) -> Arc<PodEntry> {
+        let mut all = self.all.lock();
+        let entry = match all.get(&facts.uid) {
+            Some(entry) => {
+                *entry.facts.write() = Arc::new(facts);
+                Arc::clone(entry)
+            }
+            None => {
+                let entry = Arc::new(PodEntry::new(facts.clone()));
+                all.insert(facts.uid, Arc::clone(&entry));
+                entry
+            }
+        };
+        drop(all);
+        if !entry.facts().alive() {
+            entry.gone.cancel();
+        }
+        entry
+    }
+
+    pub(crate) fn remove(&self, uid: &str) -> Option<Arc<PodEntry>> {
+        let entry = self.all.lock().remove(uid)?;
+        entry.gone.cancel();
+        Some(entry)
+    }
+
+    pub(crate) fn get(&self, uid: &str) -> Option<Arc<PodEntry>> {
+        self.all.lock().get(uid).cloned()
+    }
+
+    pub(crate) fn of_pool(&self, pool: &Key) -> Vec<Arc<PodEntry>> {
+        self.all.lock().values().filter(|entry| entry.facts.read().pool == *pool).cloned().collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<PodEntry>> {
+        self.all.lock().values().cloned().collect()
+    }
+}
+
+/// What is remembered of a pool beside the object.
+#[derive(Debug, Default)]
+pub(crate) struct PoolMemory {
+    pub(crate) expected: Expectations,
+    /// Why pods cannot be made, and until when not to try again.
+    pub(crate) refused: Option<(Trouble, Instant)>,
+    pub(crate) failures: u32,
+    /// Why an execution with a start deadline need not wait.
+    pub(crate) unable: Option<Trouble>,
+    pub(crate) status_written: Option<Instant>,
+    pub(crate) version: Option<String>,
+    pub(crate) announced: Option<String>,
+}
+
+/// All pools.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    all: Mutex<HashMap<Key, Arc<SandboxPool>>>,
+    memory: Mutex<HashMap<Key, PoolMemory>>,
+}
+
+impl Pools {
+    pub(crate) fn apply(&self, pool: SandboxPool) -> Key {
+        let key = Key::of(&pool.metadata);
+        let version = pool.metadata.resource_version.clone();
+        self.with(&key, |memory| memory.version = version);
+        self.all.lock().insert(key.clone(), Arc::new(pool));
+        key
+    }
+
+    pub(crate) fn remove(&self, key: &Key) {
+        self.all.lock().remove(key);
+        self.memory.lock().remove(key);
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<SandboxPool>> {
+        self.all.lock().get(key).cloned()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        self.all.lock().keys().cloned().collect()
+    }
+
+    /// Reads or changes what is remembered of a pool.
+    pub(crate) fn with<T>(&self, key: &Key, change: impl FnOnce(&mut PoolMemory) -> T) -> T {
+        change(self.memory.lock().entry(key.clone()).or_default())
+    }
+}

@@ -1,0 +1,201 @@
+//! What matters of a pod: pure. The operator keeps this instead of the pod.
+
+use std::{net::IpAddr, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use crds::labels;
+use k8s_openapi::{
+    api::core::v1::{ContainerStatus, Pod, PodStatus},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+
+use crate::key::Key;
+
+/// The name of the one container.
+pub(crate) const CONTAINER: &str = "executor";
+
+/// How far a pod is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Not started: it has run nothing.
+    Pending,
+    /// Its container runs, or may run.
+    Running,
+    /// Its container has ended and will not come back.
+    Dead,
+}
+
+/// Why a pod does not come up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    /// A stable word, as the kubelet or the scheduler says it.
+    pub(crate) reason: String,
+    /// The sentence for people.
+    pub(crate) message: String,
+}
+
+/// What matters of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PodFacts {
+    pub(crate) key: Key,
+    pub(crate) uid: Arc<str>,
+    /// The pool it belongs to, by label and owner.
+    pub(crate) pool: Key,
+    pub(crate) life: Life,
+    /// Kubernetes would send it traffic.
+    pub(crate) ready: bool,
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) node: Option<String>,
+    pub(crate) image: Option<String>,
+    pub(crate) template: Option<String>,
+    pub(crate) created: DateTime<Utc>,
+    /// When it will be gone at the latest, once it is being deleted.
+    pub(crate) deleting: Option<DateTime<Utc>>,
+    /// When its container ended.
+    pub(crate) ended: Option<DateTime<Utc>>,
+    /// The kernel killed its container for the memory it used.
+    pub(crate) out_of_memory: bool,
+    pub(crate) trouble: Option<Trouble>,
+}
+
+impl PodFacts {
+    /// The facts of a pod that one of our pools owns.
+    pub(crate) fn of(pod: &Pod) -> Option<Self> {
+        let meta = &pod.metadata;
+        let pool = meta.labels.as_ref()?.get(labels::POOL)?;
+        let owned = meta.owner_references.iter().flatten().any(|owner| {
+            owner.kind == "SandboxPool" && owner.name == *pool && owner.controller == Some(true)
+        });
+        if !owned {
+            return None;
+        }
+        let key = Key::of(meta);
+        let status = pod.status.clone().unwrap_or_default();
+        let container = container(&status);
+        let terminated = container
+            .and_then(|c| c.state.as_ref())
+            .and_then(|s| s.terminated.as_ref())
+            .or_else(|| container.and_then(|c| c.last_state.as_ref()).and_then(|s| s.terminated.as_ref()));
+        Some(Self {
+            pool: key.sibling(pool),
+            uid: meta.uid.as_deref()?.into(),
+            life: life(&status),
+            ready: condition(&status, "Ready"),
+            ip: status.pod_ip.as_deref().and_then(|ip| ip.parse().ok()),
+            node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
+            image: container.map(|c| c.image_id.clone()).filter(|id| !id.is_empty()),
+            template: meta.annotations.as_ref().and_then(|a| a.get(labels::TEMPLATE_HASH)).cloned(),
+            created: meta.creation_timestamp.as_ref().map_or(DateTime::UNIX_EPOCH, time),
+            deleting: meta.deletion_timestamp.as_ref().map(time),
+            ended: terminated.and_then(|t| t.finished_at.as_ref()).map(time),
+            out_of_memory: terminated.is_some_and(|t| t.reason.as_deref() == Some("OOMKilled")),
+            trouble: trouble(&status),
+            key,
+        })
+    }
+
+    /// Whether anything can be asked of it now or later.
+    pub(crate) fn alive(&self) -> bool {
+        self.life != Life::Dead
+    }
+}
+
+/// A time of the API.
+pub(crate) fn time(time: &Time) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(time.0.as_millisecond()).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+fn container(status: &PodStatus) -> Option<&ContainerStatus> {
+    status.container_statuses.iter().flatten().find(|container| container.name == CONTAINER)
+}
+
+fn life(status: &PodStatus) -> Life {
+    let state = container(status).and_then(|c| c.state.as_ref());
+    match status.phase.as_deref() {
+        Some("Failed" | "Succeeded") => Life::Dead,
+        // It is never restarted, so an ended container is an ended pod.
+        _ if state.is_some_and(|s| s.terminated.is_some()) => Life::Dead,
+        None | Some("Pending" | "") if state.is_none_or(|s| s.running.is_none()) => Life::Pending,
+        _ => Life::Running,
+    }
+}
+
+fn condition(status: &PodStatus, type_: &str) -> bool {
+    status.conditions.iter().flatten().any(|c| c.type_ == type_ && c.status == "True")
+}
+
+fn trouble(status: &PodStatus) -> Option<Trouble> {
+    let waiting = container(status).and_then(|c| c.state.as_ref()).and_then(|s| s.waiting.as_ref());
+    if let Some(waiting) = waiting
+        && let Some(reason) = &waiting.reason
+        && !matches!(reason.as_str(), "ContainerCreating" | "PodInitializing")
+    {
+        let message = waiting.message.clone().unwrap_or_default();
+        return Some(Trouble { reason: reason.clone(), message });
+    }
+    let scheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled")?;
+    (scheduled.status == "False").then(|| Trouble {
+        reason: scheduled.reason.clone().unwrap_or_else(|| "Unschedulable".to_owned()),
+        message: scheduled.message.clone().unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn facts(owner: &str, status: &Value) -> Option<PodFacts> {
+        let pod = json!({
+            "metadata": {
+                "namespace": "ns", "name": "p", "uid": "u",
+                "labels": { labels::POOL: "default" },
+                "ownerReferences": [{
+                    "apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxPool", "name": owner, "uid": "x",
+                    "controller": true,
+                }],
+            },
+            "status": status,
+        });
+        PodFacts::of(&serde_json::from_value(pod).unwrap())
+    }
+
+    fn state(state: &Value) -> Value {
+        json!({ "phase": "Running", "containerStatuses": [{
+            "name": "executor", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state,
+        }]})
+    }
+
+    #[test]
+    fn a_pod_with_our_label_but_another_owner_is_not_ours() {
+        assert!(facts("other", &json!({})).is_none());
+        assert!(facts("default", &json!({})).is_some());
+    }
+
+    #[test]
+    fn a_pod_whose_container_has_ended_is_dead_whatever_its_phase() {
+        let ended = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:00Z" } });
+        let facts = facts("default", &state(&ended)).unwrap();
+        assert_eq!(facts.life, Life::Dead);
+        assert!(facts.out_of_memory && facts.ended.is_some());
+    }
+
+    #[test]
+    fn a_pod_without_a_running_container_is_pending() {
+        assert_eq!(facts("default", &json!({})).unwrap().life, Life::Pending);
+        assert_eq!(facts("default", &json!({ "phase": "Pending" })).unwrap().life, Life::Pending);
+        let running = state(&json!({ "running": {} }));
+        assert_eq!(facts("default", &running).unwrap().life, Life::Running);
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_pulled_is_trouble_and_a_normal_start_is_not() {
+        let waiting = |reason: &str| {
+            let facts = facts("default", &state(&json!({ "waiting": { "reason": reason } }))).unwrap();
+            facts.trouble.map(|t| t.reason)
+        };
+        assert_eq!(waiting("ImagePullBackOff").as_deref(), Some("ImagePullBackOff"));
+        assert_eq!(waiting("ContainerCreating"), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! The pool controller: warm pods that wait for programs. This file is the order of the steps and what an event of
+//! a pod means; each step has a file of its name.
+
+pub(crate) mod act;
+pub(crate) mod cache;
+pub(crate) mod decide;
+pub(crate) mod expectations;
+pub(crate) mod facts;
+pub(crate) mod inventory;
+pub(crate) mod observe;
+pub(crate) mod pod;
+pub(crate) mod reserve;
+pub(crate) mod status;
+pub(crate) mod validate;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use self::cache::{Answer, PodEntry};
+use crate::{backoff::Retry, context::Context, key::Key, report};
+
+/// Looks at one pool. The answer is when to look again even if nothing happens.
+pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duration> {
+    let pool = context.pools.get(&key)?;
+    let (old, generation) = (pool.status.as_ref(), pool.metadata.generation);
+    let now = context.clock.now();
+    let mut next = None;
+    let status = match validate::validate(&pool, &context.pod_defaults) {
+        Err(trouble) => {
+            report::pool_trouble(&context, &key, &pool, Some(&trouble));
+            context.pools.with(&key, |memory| memory.unable = Some(trouble.clone()));
+            status::invalid(old, generation, &trouble, now)
+        }
+        Ok(valid) => {
+            let found = observe::observe(&context, &key, &valid);
+            let step = decide::decide(&valid, &found.seen);
+            report::pool_trouble(&context, &key, &pool, found.trouble.as_ref());
+            let input = status::Input {
+                name: &key.name,
+                generation,
+                seen: &found.seen,
+                usage: found.usage,
+                isolation: &found.isolation,
+                trouble: found.trouble.as_ref(),
+                step: &step,
+            };
+            let status = status::status(old, &valid, &input, now);
+            act::act(&context, &key, &valid, step).await;
+            let held = found.held_until.map(|until| until.saturating_duration_since(Instant::now()));
+            next = [held, observe::next_aging(&context, &key, &valid)].into_iter().flatten().min();
+            status
+        }
+    };
+    let written = match status {
+        Some(status) => act::write_status(&context, &key, status).await,
+        None => Ok(None),
+    };
+    settle_status(&context, &key, written, next)
+}
+
+fn settle_status(
+    context: &Context,
+    key: &Key,
+    written: Result<Option<Instant>, kube::Error>,
+    next: Option<Duration>,
+) -> Option<Duration> {
+    match written {
+        Ok(later) => {
+            context.pool_backoff.forget(key);
+            let later = later.map(|at| at.saturating_duration_since(Instant::now()));
+            [later, next].into_iter().flatten().min()
+        }
+        Err(error) if Retry::of(&error) == Retry::AtOnce => {
+            // The watch brings the newer object, which is looked at then.
+            Some(context.config.timings.pool_status)
+        }
+        Err(error) => {
+            tracing::warn!(pool = %key, %error, "the status of a pool could not be written");
+            Some(context.pool_backoff.next(key.clone(), Retry::of(&error)))
+        }
+    }
+}
+
+/// A pod has changed: it may be usable now, or no longer.
+pub(crate) fn pod_changed(context: &Arc<Context>, entry: &Arc<PodEntry>) {
+    let facts = entry.facts();
+    context.pools.with(&facts.pool, |memory| {
+        memory.expected.seen(&facts.key.name);
+        if facts.deleting.is_some() {
+            memory.expected.leaving(&facts.uid);
+        }
+    });
+    if facts.alive() {
+        inventory::ask_when_due(context, entry);
+    } else {
+        context.takeover.lock().gone(&facts.uid, facts.ended);
+        wake_undecided(context);
+    }
+    settle(context, entry);
+    context.pool_queue.push(facts.pool.clone());
+}
+
+/// A pod is no more.
+pub(crate) fn pod_gone(context: &Arc<Context>, entry: &Arc<PodEntry>) {
+    let facts = entry.facts();
+    context.pools.with(&facts.pool, |memory| {
+        memory.expected.seen(&facts.key.name);
+        memory.expected.leaving(&facts.uid);
+    });
+    context.takeover.lock().gone(&facts.uid, facts.ended);
+    wake_undecided(context);
+    settle(context, entry);
+    context.pool_queue.push(facts.pool.clone());
+}
+
+/// An executor has said what it holds.
+fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: Answer) {
+    let facts = entry.facts();
+    context.takeover.lock().answered(&facts.uid, answer.vacant, answer.holds.iter().cloned());
+    let useless = !answer.usable && answer.holds.is_empty() && answer.trouble.is_none();
+    for uid in &answer.holds {
+        if !context.executions.wake(uid, &context.execution_queue) {
+            // Nobody wants this run any more: its object is gone or has its status.
+            entry.spend();
+        }
+    }
+    entry.set_answer(answer);
+    if useless {
+        entry.spend();
+    }
+    wake_undecided(context);
+    settle(context, entry);
+    context.pool_queue.push(facts.pool.clone());
+}
+
+/// Gives a usable pod out, and takes an unusable one back.
+fn settle(context: &Arc<Context>, entry: &Arc<PodEntry>) {
+    let facts = entry.facts();
+    let woken = {
+        let mut reserve = context.reserve.lock();
+        if entry.usable() {
+            reserve.offer(&facts.pool, &facts.uid)
+        } else if facts.alive() && !entry.gone.is_cancelled() {
+            reserve.retire(&facts.pool, &facts.uid);
+            None
+        } else {
+            reserve.remove_pod(&facts.pool, &facts.uid)
+        }
+    };
+    if let Some(ticket) = woken {
+        context.execution_queue.push(ticket.key);
+    }
+}
+
+/// The pod has run its program, or must not run one: it is deleted and replaced.
+pub(crate) fn spend(context: &Arc<Context>, entry: &Arc<PodEntry>) {
+    let facts = entry.facts();
+    entry.spend();
+    context.reserve.lock().remove_pod(&facts.pool, &facts.uid);
+    context.pool_queue.push(facts.pool.clone());
+}
+
+/// Executions of the first list may be decided now.
+fn wake_undecided(context: &Context) {
+    let undecided = context.takeover.lock().undecided();
+    for uid in undecided {
+        context.executions.wake(&uid, &context.execution_queue);
+    }
+    context.executions.wake_held(&context.execution_queue);
+}

@@ -1,0 +1,112 @@
+//! What is true of a pool now, from the caches. No request is made.
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::{
+    cache::PodEntry,
+    decide::{Class, Observed, PodView},
+    facts::{Life, PodFacts, Trouble},
+    validate::ValidPool,
+};
+use crate::{context::Context, key::Key, pool::reserve::Usage};
+
+/// A pod that takes longer than this beyond its end is on a lost node.
+const STUCK_AFTER_SECONDS: i64 = 10;
+/// What the kubelet says when pods of this template will not come up.
+const HOPELESS: [&str; 6] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+];
+
+/// The pool with its pods, what it is used for, and what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) seen: Observed,
+    pub(crate) usage: Usage,
+    pub(crate) isolation: Vec<String>,
+    /// Why fewer pods are up than wanted.
+    pub(crate) trouble: Option<Trouble>,
+    /// When pods may be made again.
+    pub(crate) held_until: Option<Instant>,
+}
+
+/// Looks at a pool.
+pub(crate) fn observe(context: &Context, key: &Key, pool: &ValidPool) -> Found {
+    let (now, wall) = (Instant::now(), context.clock.now());
+    let entries = context.pods.of_pool(key);
+    let views: Vec<PodView> = entries.iter().map(|entry| view(context, pool, entry, wall, now)).collect();
+    let names: HashSet<&str> = views.iter().map(|view| &*view.key.name).collect();
+    let (coming, refused) =
+        context.pools.with(key, |memory| (memory.expected.coming(&names, now), memory.refused.clone()));
+    let usage = context.reserve.lock().usage(key);
+    let held_until = refused.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
+    let trouble = refused.map(|(trouble, _)| trouble).or_else(|| pod_trouble(&entries));
+    let unable = trouble.clone().filter(|t| usage.busy + usage.idle == 0 && hopeless(t));
+    context.pools.with(key, |memory| memory.unable = unable);
+    let isolation = entries
+        .iter()
+        .filter_map(|entry| entry.answer())
+        .map(|a| a.isolation.clone())
+        .next()
+        .unwrap_or_default();
+    let seen = Observed { pods: views, coming, queued: usage.queued, held_back: held_until.is_some() };
+    Found { seen, usage, isolation, trouble, held_until }
+}
+
+fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Utc>, now: Instant) -> PodView {
+    let facts = entry.facts();
+    let expected = context.pools.with(&facts.pool, |memory| memory.expected.is_leaving(&facts.uid, now));
+    let (busy, idle) = {
+        let reserve = context.reserve.lock();
+        (reserve.is_busy(&facts.pool, &facts.uid), reserve.is_idle(&facts.pool, &facts.uid))
+    };
+    let class = match leaving(&facts, wall) {
+        Some(class) => class,
+        None if expected => Class::Leaving,
+        None if facts.life == Life::Dead => Class::Dead,
+        None if entry.is_spent() => Class::Spent,
+        None if busy => Class::Busy,
+        None if idle => Class::Idle,
+        None if entry.answer().is_some_and(|answer| !answer.holds.is_empty()) => Class::Busy,
+        None if context.takeover.lock().is_silent(&facts.uid) => Class::Unknown,
+        None => Class::Warming,
+    };
+    let age = wall.signed_duration_since(facts.created).num_seconds();
+    PodView {
+        key: facts.key.clone(),
+        uid: facts.uid.clone(),
+        class,
+        outdated: age > pool.max_age_seconds || facts.template.as_deref() != Some(&pool.template),
+        created: facts.created.timestamp_millis(),
+    }
+}
+
+fn leaving(facts: &PodFacts, wall: DateTime<Utc>) -> Option<Class> {
+    let end = facts.deleting?;
+    let late = wall.signed_duration_since(end).num_seconds() > STUCK_AFTER_SECONDS;
+    Some(if late { Class::Stuck } else { Class::Leaving })
+}
+
+fn pod_trouble(entries: &[std::sync::Arc<PodEntry>]) -> Option<Trouble> {
+    let of_pod = entries.iter().find_map(|entry| entry.facts().trouble.clone());
+    of_pod.or_else(|| entries.iter().find_map(|entry| entry.answer().and_then(|a| a.trouble.clone())))
+}
+
+fn hopeless(trouble: &Trouble) -> bool {
+    HOPELESS.contains(&trouble.reason.as_str()) || matches!(trouble.reason.as_str(), "Quota" | "Invalid")
+}
+
+/// When the next idle pod becomes too old.
+pub(crate) fn next_aging(context: &Context, key: &Key, pool: &ValidPool) -> Option<Duration> {
+    let wall = context.clock.now();
+    let oldest = context.pods.of_pool(key).iter().map(|entry| entry.facts().created).min()?;
+    let left = pool.max_age_seconds - wall.signed_duration_since(oldest).num_seconds();
+    Some(Duration::from_secs(u64::try_from(left).unwrap_or(0).max(1) + 1))
+}

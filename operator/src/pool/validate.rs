@@ -1,0 +1,51 @@
+//! A pool as it is → a pool that can be acted on: pure.
+
+use crds::{SandboxPool, sandbox_pool::ReusePolicy};
+use k8s_openapi::api::core::v1::Pod;
+
+use super::{
+    facts::Trouble,
+    pod::{self, PodDefaults},
+};
+
+/// A pool that can be acted on.
+#[derive(Debug, Clone)]
+pub(crate) struct ValidPool {
+    /// Idle pods that are wanted.
+    pub(crate) replicas: usize,
+    /// Pods there may be in all.
+    pub(crate) max_pods: usize,
+    /// Executions that may wait.
+    pub(crate) queue_depth: usize,
+    /// Idle pods older than this are replaced, in seconds.
+    pub(crate) max_age_seconds: i64,
+    /// The pod to make, without a name.
+    pub(crate) pod: Pod,
+    /// The hash of its shape.
+    pub(crate) template: String,
+    /// The pool is going.
+    pub(crate) deleting: bool,
+}
+
+/// Checks a pool. The schema has checked the numbers.
+pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<ValidPool, Trouble> {
+    let spec = &pool.spec;
+    if spec.reuse_policy != ReusePolicy::Never {
+        let message = "spec.reusePolicy: only Never is available in this version".to_owned();
+        return Err(Trouble { reason: "Invalid".to_owned(), message });
+    }
+    let (pod, template) = pod::build(pool, defaults).map_err(|error| Trouble {
+        reason: "Invalid".to_owned(),
+        message: format!("spec.template: {error}"),
+    })?;
+    let count = |number: i32| usize::try_from(number).unwrap_or(0);
+    Ok(ValidPool {
+        replicas: count(spec.replicas),
+        max_pods: count(spec.max_pods),
+        queue_depth: count(spec.queue.depth),
+        max_age_seconds: spec.max_pod_age_seconds,
+        pod,
+        template,
+        deleting: pool.metadata.deletion_timestamp.is_some(),
+    })
+}

@@ -1,0 +1,76 @@
+//! Tells people what happened: one line for each finished execution, an event when the state of a pool changes.
+
+use std::sync::Arc;
+
+use crds::SandboxPool;
+use kube::{
+    Resource as _,
+    runtime::events::{Event, EventType},
+};
+use tokio::time::Instant;
+
+use crate::{
+    code_execution::{cache::Entry, status::Ending},
+    context::Context,
+    key::Key,
+    metrics::Stage,
+    pool::facts::Trouble,
+};
+
+/// An execution has its terminal status.
+pub(crate) fn finished(context: &Context, key: &Key, entry: &Entry, ending: &Ending, since: Instant) {
+    context.metrics.finished(ending.reason);
+    context.metrics.stage(Stage::Total, entry.seen.elapsed());
+    let timings = ending.collected.as_ref().map(|collected| collected.timings).unwrap_or_default();
+    if ending.collected.is_some() {
+        let run = std::time::Duration::from_millis(timings.run_milliseconds.unsigned_abs());
+        context.metrics.stage(Stage::Run, run);
+    }
+    let request = entry.plan.as_ref().ok().and_then(|plan| plan.request_id.clone());
+    tracing::info!(
+        execution = %key,
+        uid = %entry.uid,
+        request_id = request,
+        reason = ending.reason.as_str(),
+        exit_code = ending.exit_code,
+        pod = ending.place.as_ref().map(|place| place.name.as_str()),
+        queued_ms = timings.queued_milliseconds,
+        start_ms = timings.start_milliseconds,
+        run_ms = timings.run_milliseconds,
+        collect_ms = timings.collect_milliseconds,
+        total_ms = u64::try_from(entry.seen.elapsed().as_millis()).unwrap_or(u64::MAX),
+        since_start_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "execution finished"
+    );
+}
+
+/// What is wrong with a pool now; an event only when that has changed.
+pub(crate) fn pool_trouble(context: &Arc<Context>, key: &Key, pool: &SandboxPool, trouble: Option<&Trouble>) {
+    let new = trouble.map(|trouble| trouble.reason.clone());
+    let old = context.pools.with(key, |memory| std::mem::replace(&mut memory.announced, new.clone()));
+    if old == new || !context.config.events {
+        return;
+    }
+    let event = match trouble {
+        Some(trouble) => Event {
+            type_: EventType::Warning,
+            reason: trouble.reason.clone(),
+            note: Some(trouble.message.chars().take(1000).collect()),
+            action: "MakePods".to_owned(),
+            secondary: None,
+        },
+        None => Event {
+            type_: EventType::Normal,
+            reason: "Recovered".to_owned(),
+            note: Some("pods can be made again".to_owned()),
+            action: "MakePods".to_owned(),
+            secondary: None,
+        },
+    };
+    let (task, reference) = (Arc::clone(context), pool.object_ref(&()));
+    context.supervisor.spawn(async move {
+        if let Err(error) = task.recorder.publish(&event, &reference).await {
+            tracing::debug!(%error, "an event could not be written");
+        }
+    });
+}

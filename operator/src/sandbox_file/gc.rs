@@ -1,0 +1,133 @@
+//! The end of bytes: when nothing refers to them, and has not for a while. One task deletes them.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use crate::context::Context;
+
+/// How often forgotten staging keys are looked for.
+const SWEEP: Duration = Duration::from_mins(10);
+/// Staged bytes that nobody has written to for so long were left behind.
+const STAGING_AGE: Duration = Duration::from_hours(1);
+/// How much longer a touch is remembered than bytes are kept.
+const REMEMBER: u32 = 4;
+
+/// Bytes that may have lost their last reference.
+#[derive(Debug)]
+pub(crate) struct Gc {
+    state: Mutex<State>,
+    wake: Notify,
+    grace: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    candidates: HashMap<String, Instant>,
+    /// When bytes were last put, because the object that refers to them comes a moment later.
+    touched: HashMap<String, Instant>,
+}
+
+impl Gc {
+    pub(crate) fn new(grace: Duration) -> Self {
+        Self { state: Mutex::new(State::default()), wake: Notify::new(), grace }
+    }
+
+    /// The bytes were put just now.
+    pub(crate) fn touch(&self, digest: &str) {
+        self.state.lock().touch(digest, Instant::now(), self.grace);
+    }
+
+    /// A reference to the bytes is gone.
+    pub(crate) fn consider(&self, digest: &str) {
+        self.state.lock().consider(digest, Instant::now(), self.grace);
+        self.wake.notify_one();
+    }
+}
+
+/// The pure part.
+impl State {
+    fn touch(&mut self, digest: &str, now: Instant, grace: Duration) {
+        if self.touched.len() > 1024 {
+            let oldest = grace * REMEMBER;
+            self.touched.retain(|_, at| now.duration_since(*at) < oldest);
+        }
+        self.touched.insert(digest.to_owned(), now);
+    }
+
+    fn consider(&mut self, digest: &str, now: Instant, grace: Duration) {
+        self.candidates.insert(digest.to_owned(), now + grace);
+    }
+
+    /// The bytes whose time has come, and when the next ones are due.
+    fn due(&mut self, now: Instant, grace: Duration) -> (Vec<String>, Option<Instant>) {
+        let Self { candidates, touched } = self;
+        for (digest, due) in candidates.iter_mut() {
+            if let Some(put) = touched.get(digest) {
+                *due = (*due).max(*put + grace);
+            }
+        }
+        let ready: Vec<String> =
+            candidates.iter().filter(|(_, due)| **due <= now).map(|(digest, _)| digest.clone()).collect();
+        for digest in &ready {
+            candidates.remove(digest);
+            touched.remove(digest);
+        }
+        (ready, candidates.values().min().copied())
+    }
+}
+
+/// Deletes unreferenced bytes, for ever.
+pub(crate) async fn run(context: Arc<Context>) {
+    let mut sweep = Instant::now() + SWEEP;
+    loop {
+        let (ready, next) = context.gc.state.lock().due(Instant::now(), context.gc.grace);
+        for digest in ready {
+            delete(&context, &digest).await;
+        }
+        tokio::select! {
+            () = context.gc.wake.notified() => {}
+            () = sleep_until(next.unwrap_or(sweep)), if next.is_some() => {}
+            () = sleep_until(sweep) => {
+                sweep = Instant::now() + SWEEP;
+                let now = std::time::SystemTime::from(context.clock.now());
+                if let Err(error) = context.blobs.sweep_staging(now, STAGING_AGE).await {
+                    tracing::warn!(%error, "the staging area could not be swept");
+                }
+            }
+        }
+    }
+}
+
+async fn delete(context: &Context, digest: &str) {
+    if context.files.keeps(digest) || context.ttl.keeps(digest) {
+        return;
+    }
+    let Ok(name) = digest.parse() else { return };
+    if let Err(error) = context.blobs.delete(&name).await {
+        tracing::warn!(%error, "unreferenced bytes could not be deleted; they are tried again");
+        context.gc.consider(digest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn bytes_are_due_after_their_grace_and_not_while_they_were_put_again() {
+        let (mut state, start) = (State::default(), Instant::now());
+        state.consider("a", start, GRACE);
+        state.consider("b", start, GRACE);
+        state.touch("b", start + GRACE / 2, GRACE);
+        let (ready, next) = state.due(start + GRACE, GRACE);
+        assert_eq!(ready, ["a"]);
+        assert_eq!(next, Some(start + GRACE + GRACE / 2));
+    }
+}
