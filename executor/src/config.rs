@@ -35,6 +35,9 @@ pub struct Args {
     /// A warm Matplotlib configuration directory, handed to programs as MPLCONFIGDIR.
     #[arg(long, env = "CARREL_MPLCONFIGDIR")]
     pub mpl_config_dir: Option<PathBuf>,
+    /// The file that becomes the container's termination message; written only where it exists.
+    #[arg(long, env = "CARREL_TERMINATION_LOG", default_value = protocol::TERMINATION_LOG)]
+    pub termination_log: PathBuf,
     /// Standard input is a pipe held by the parent: at its end kill everything and exit.
     #[arg(long)]
     pub lifeline: bool,
@@ -78,12 +81,22 @@ pub(crate) struct Config {
     /// `PATH` of the executor, which programs get too.
     pub path: OsString,
     pub mpl_config_dir: Option<PathBuf>,
+    pub termination_log: PathBuf,
     pub lifeline: bool,
 }
 
 impl Config {
     pub(crate) fn new(args: Args) -> Result<Self, ConfigError> {
-        let Args { listen, pod_uid, public_keys, state_dir, python, mpl_config_dir, lifeline } = args;
+        let Args {
+            listen,
+            pod_uid,
+            public_keys,
+            state_dir,
+            python,
+            mpl_config_dir,
+            termination_log,
+            lifeline,
+        } = args;
         if pod_uid.is_empty() {
             return Err(ConfigError::PodUid);
         }
@@ -94,7 +107,18 @@ impl Config {
         let search = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
         let python = find_program(&python, &search).ok_or(ConfigError::Python(python))?;
         let bash = find_program(Path::new("bash"), &search);
-        Ok(Self { listen, pod_uid, keys, state_dir, python, bash, path: search, mpl_config_dir, lifeline })
+        Ok(Self {
+            listen,
+            pod_uid,
+            keys,
+            state_dir,
+            python,
+            bash,
+            path: search,
+            mpl_config_dir,
+            termination_log,
+            lifeline,
+        })
     }
 }
 
@@ -124,6 +148,7 @@ mod tests {
             state_dir: state.join("new"),
             python: "python3".into(),
             mpl_config_dir: None,
+            termination_log: state.join("none"),
             lifeline: false,
         }
     }

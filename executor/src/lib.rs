@@ -35,6 +35,7 @@ mod runner;
 mod selfguard;
 mod server;
 mod snapshot;
+mod termination;
 mod walk;
 mod workspace;
 
@@ -69,6 +70,7 @@ pub fn main(args: Args) -> anyhow::Result<()> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     runner::prepare_state(&config.state_dir).context("preparing the state directory")?;
+    termination::write(&config.termination_log, None).context("writing the termination message")?;
     if config.lifeline {
         lifecycle::watch_lifeline();
     }

@@ -11,6 +11,7 @@ mod inventory;
 mod keys;
 mod outcome;
 pub mod routes;
+mod termination;
 pub mod token;
 
 pub use self::{
@@ -21,6 +22,7 @@ pub use self::{
     inventory::{HeldRun, Inventory, Readiness, RunState},
     keys::{KeyError, PublicKeys, SigningKey},
     outcome::{End, Outcome, ResultPart, StreamSummary, Timings, Usage},
+    termination::{TERMINATION_LOG, TerminationMessage},
     token::{Claims, Expectation, Method, TokenError},
 };
 

@@ -1,7 +1,9 @@
 //! One run, as an ordered list of steps. A reader who wants to know what stands between a program and
 //! its surroundings reads this list; the threat model has the same order.
 //!
-//! 1. `stage`: a fresh directory, and the inputs in it, through handles (`stage.rs`, `beneath.rs`)
+//! 1. `stage`: a fresh directory, and the inputs in it, through handles (`stage.rs`, `beneath.rs`); meanwhile
+//!    `announce`: the uid becomes the pod's termination message (`termination.rs`), so that a dead pod still
+//!    tells what it may have run
 //! 2. *(later) namespaces, private `/tmp` and `/dev/shm`, a workspace with a size*
 //! 3. `prepare`: the job and standard input as sealed memory, the command with a fresh environment
 //!    (`job.rs`, `command.rs`)
@@ -53,6 +55,7 @@ use crate::{
     held::HeldRun,
     request::ValidRequest,
     snapshot::{Before, Changes},
+    termination,
     workspace::{RunDirs, Workspace},
 };
 
@@ -70,6 +73,8 @@ enum NeverStarted {
     Stage(#[from] StageError),
     #[error("preparing the run: {0}")]
     Prepare(#[source] io::Error),
+    #[error("writing the termination message: {0}")]
+    Announce(#[source] io::Error),
     #[error("the interpreter is not usable")]
     NoPython,
     #[error("bash is not available here")]
@@ -110,7 +115,9 @@ async fn steps(app: Arc<App>, run: Arc<HeldRun>, request: ValidRequest, body: Re
     let staged = tokio::select! {
         biased;
         () = run.cancel.cancelled() => Err(NeverStarted::Cancelled),
-        staged = stage(&app, &run.uid, &request, body) => staged,
+        both = async { tokio::try_join!(announce(&app, &run.uid), stage(&app, &run.uid, &request, body)) } => {
+            both.map(|((), staged)| staged)
+        }
     };
     let (staged, started) = match staged.and_then(|staged| {
         let started = begin(&app, &run, &request, &staged.dirs)?;
@@ -127,6 +134,12 @@ async fn steps(app: Arc<App>, run: Arc<HeldRun>, request: ValidRequest, body: Re
     let timings =
         Timings { start_milliseconds, run_milliseconds, collect_milliseconds: milliseconds(collecting) };
     outcome::of(watched, changes, timings)
+}
+
+async fn announce(app: &App, uid: &str) -> Result<(), NeverStarted> {
+    let (path, uid) = (app.config.termination_log.clone(), uid.to_owned());
+    let written = tokio::task::spawn_blocking(move || termination::write(&path, Some(&uid))).await;
+    written.map_err(io::Error::other).flatten().map_err(NeverStarted::Announce)
 }
 
 async fn stage(
@@ -242,9 +255,10 @@ fn not_started(reason: &NeverStarted) -> Outcome {
         NeverStarted::Cancelled => outcome::cancelled_before_start(),
         NeverStarted::Stage(error) => outcome::never_started(error.field(), error.to_string()),
         NeverStarted::NoBash => outcome::never_started(Some("interpreter".to_owned()), reason.to_string()),
-        NeverStarted::Prepare(_) | NeverStarted::NoPython | NeverStarted::Start(_) => {
-            outcome::never_started(None, reason.to_string())
-        }
+        NeverStarted::Prepare(_)
+        | NeverStarted::Announce(_)
+        | NeverStarted::NoPython
+        | NeverStarted::Start(_) => outcome::never_started(None, reason.to_string()),
     }
 }
 

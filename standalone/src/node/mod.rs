@@ -56,9 +56,9 @@ pub struct NodeConfig {
 /// Why the node stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The watch on pods cannot go on.
-    #[error("cannot watch pods")]
-    Watch(#[source] Box<watcher::Error>),
+    /// What killed executors leave behind would go unseen.
+    #[error("cannot become the parent of orphaned processes")]
+    Subreaper(#[source] std::io::Error),
 }
 
 /// What all workers share.
@@ -99,6 +99,7 @@ impl Node {
 
     /// Runs until `shutdown`, then ends every executor.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), NodeError> {
+        Children::adopt_orphans().map_err(NodeError::Subreaper)?;
         let pods: Api<Pod> = Api::all(self.shared.client.clone());
         let selector = watcher::Config::default().fields(&format!("spec.nodeName={NODE_NAME}"));
         let mut events = std::pin::pin!(watcher(pods, selector).default_backoff());

@@ -17,7 +17,7 @@ pub(super) struct Executor {
     child: Child,
     /// Held here and not in `child`, whose `wait` would close it and so end the executor.
     _lifeline: Option<ChildStdin>,
-    pid: u32,
+    pid: i32,
     children: Children,
 }
 
@@ -49,7 +49,7 @@ impl Executor {
     /// Waits for the process to end and removes what it left behind.
     pub(super) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         let status = self.child.wait().await;
-        self.children.remove(self.pid);
+        self.children.remove(self.pid).await;
         status
     }
 
@@ -65,8 +65,8 @@ impl Executor {
 
     fn signal(&self, signal: Signal) {
         // The process has not been waited for yet, so its number still means it.
-        if let (Some(_), Ok(pid)) = (self.child.id(), i32::try_from(self.pid)) {
-            let _ = kill(Pid::from_raw(pid), signal);
+        if self.child.id().is_some() {
+            let _ = kill(Pid::from_raw(self.pid), signal);
         }
     }
 }

@@ -77,10 +77,13 @@ pub(super) fn failed_to_start(message: &str, now: &str) -> Value {
 }
 
 fn conditions(ready: bool, now: &str) -> Value {
-    let of = |type_: &str, holds: bool| {
-        json!({ "type": type_, "status": if holds { "True" } else { "False" }, "lastTransitionTime": now })
-    };
-    json!([of("PodScheduled", true), of("Initialized", true), of("ContainersReady", ready), of("Ready", ready)])
+    let of = |type_: &str, holds: bool| json!({ "type": type_, "status": if holds { "True" } else { "False" }, "lastTransitionTime": now });
+    json!([
+        of("PodScheduled", true),
+        of("Initialized", true),
+        of("ContainersReady", ready),
+        of("Ready", ready)
+    ])
 }
 
 #[cfg(test)]

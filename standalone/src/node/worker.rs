@@ -73,6 +73,8 @@ impl<'a> Worker<'a> {
 
     fn start(&self) -> std::io::Result<(Executor, String)> {
         std::fs::create_dir_all(&self.state)?;
+        // The executor writes its termination message only into a file that waits for it.
+        std::fs::write(self.state.join(TERMINATION_LOG), "")?;
         let pod_ip = address::free(protocol::EXECUTOR_PORT)?.to_string();
         let executor =
             Executor::start(&self.shared.config, &self.shared.children, self.pod, &pod_ip, &self.state)?;
@@ -146,23 +148,22 @@ impl<'a> Worker<'a> {
 
     /// Removes the pod's state and, as the last step, its object.
     async fn remove(&self) {
-        if let Err(error) = remove_folder(&self.state) {
+        let state = self.state.clone();
+        let removed = tokio::task::spawn_blocking(move || executor::remove_tree(&state)).await;
+        if let Err(error) = removed.map_err(std::io::Error::other).flatten() {
             warn!(pod = %self.pod.name_any(), %error, "cannot remove the state of a pod");
         }
         let uid = Preconditions { uid: self.pod.uid(), resource_version: None };
-        let now = DeleteParams { grace_period_seconds: Some(0), preconditions: Some(uid), ..DeleteParams::default() };
+        let now = DeleteParams {
+            grace_period_seconds: Some(0),
+            preconditions: Some(uid),
+            ..DeleteParams::default()
+        };
         match self.pods.delete(&self.pod.name_any(), &now).await {
             Ok(_) => {}
             Err(kube::Error::Api(error)) if matches!(error.code, 404 | 409) => {}
             Err(error) => warn!(pod = %self.pod.name_any(), %error, "cannot remove a pod"),
         }
-    }
-}
-
-fn remove_folder(path: &std::path::Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 
