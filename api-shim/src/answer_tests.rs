@@ -22,8 +22,8 @@ fn finished(ending: Ending) -> Finished {
     Finished { ending, status, stdout: "out\n".to_owned(), stderr: "err".to_owned(), files: vec![file] }
 }
 
-fn cut(text: &str) -> Option<OutputText> {
-    Some(OutputText { text: text.to_owned(), size_bytes: 1_000_000, truncated: true, stored_as: None })
+fn cut(text: &str) -> OutputText {
+    OutputText { text: text.to_owned(), size_bytes: 1_000_000, truncated: true, stored_as: None }
 }
 
 fn json_of(value: &impl Serialize) -> Value {
@@ -76,7 +76,7 @@ fn a_whole_second_has_six_digits_of_microseconds() {
 fn a_deadline_is_told_after_the_cut() {
     let mut run = finished(Ending::TimedOut);
     run.stderr = "e".repeat(40);
-    run.status.stderr = cut(&run.stderr);
+    run.status.stderr = Some(cut(&run.stderr));
     let answer = bee_answer(&run, 40, None);
     assert_eq!(answer.stderr, format!("{}\n...[truncated]\nExecution timed out", "e".repeat(8)));
     assert_eq!((answer.exit_code, answer.stdout.as_str()), (-1, "out\n"));
@@ -99,7 +99,7 @@ fn a_stream_says_that_it_was_cut_and_only_then() {
     let result = json_of(&stream_result(&run));
     let files = json!([{"path": "d/e.txt", "kind": "file", "file_id": "9d2f"}]);
     assert_eq!(result, json!({"exit_code": 3, "timed_out": false, "duration_ms": 34, "files": files}));
-    run.status.stdout = cut("out");
+    run.status.stdout = Some(cut("out"));
     assert_eq!(json_of(&stream_result(&run))["truncated"], true);
 }
 

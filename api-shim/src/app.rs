@@ -76,7 +76,6 @@ impl App {
     }
 
     /// The routes. A request needs a [`crate::guard::Connection`] among its extensions to be seen as local.
-    #[must_use]
     pub fn router(&self) -> Router {
         router(Arc::clone(&self.state))
     }

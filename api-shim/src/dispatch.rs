@@ -133,7 +133,7 @@ mod tests {
             (r#"{"source_code":"1","files":[]}"#, "bee"),
             (r#"{"source_code":"1","env":{},"timeout":2}"#, "bee"),
             (r#"{"source_code":"1","persistentWorkspace":null}"#, "tgpt"),
-            (r#"{}"#, "422"),
+            ("{}", "422"),
             (r#"{"Code":"1"}"#, "422"),
         ] {
             assert_eq!(outcome(None, body), dialect, "{body}");

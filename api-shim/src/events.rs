@@ -90,7 +90,7 @@ impl Events {
             tokio::select! {
                 biased;
                 chunk = next_chunk(&mut self.live), if self.live.is_some() => match chunk {
-                    Some(chunk) => return self.take_chunk(chunk),
+                    Some(chunk) => return self.take_chunk(&chunk),
                     None => self.live = None,
                 },
                 result = joined(&mut self.result) => return self.take_result(result),
@@ -132,14 +132,14 @@ impl Events {
     async fn advance(&mut self) {
         if self.finished.is_some() {
             if let Ok(Some(chunk)) = tokio::time::timeout(LAST_OUTPUT, next_chunk(&mut self.live)).await {
-                return self.take_chunk(chunk);
+                return self.take_chunk(&chunk);
             }
             return self.end();
         }
         tokio::select! {
             biased;
             chunk = next_chunk(&mut self.live), if self.live.is_some() => match chunk {
-                Some(chunk) => self.take_chunk(chunk),
+                Some(chunk) => self.take_chunk(&chunk),
                 None => self.live = None,
             },
             result = joined(&mut self.result) => self.take_result(result),
@@ -157,7 +157,7 @@ impl Events {
         self.finished = Some(flat);
     }
 
-    fn take_chunk(&mut self, chunk: OutputChunk) {
+    fn take_chunk(&mut self, chunk: &OutputChunk) {
         let [stdout, stderr] = &mut self.sent;
         let sent = match chunk.stream {
             OutputStream::Stdout => stdout,

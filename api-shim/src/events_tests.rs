@@ -40,9 +40,9 @@ struct Run {
 fn run() -> Run {
     let (sender, created) = oneshot::channel();
     let (result, received) = oneshot::channel();
-    let (news, receiver) = watch::channel(Seen::Nothing);
+    let (news, latest) = watch::channel(Seen::Nothing);
     sender
-        .send(Created { name: "n".to_owned(), uid: "u".to_owned(), news: receiver })
+        .send(Created { name: "n".to_owned(), uid: "u".to_owned(), news: latest })
         .expect("the receiver is there");
     let result_task = tokio::spawn(async move { received.await.expect("a result") });
     Run { running: Running { created, result: result_task }, result, news }

@@ -100,7 +100,6 @@ fn fate(error: &Error, retried: bool) -> Fate {
     match error {
         Error::Api(status) if status.code == 409 && retried => Fate::Mine,
         Error::Api(status) if matches!(status.code, 429 | 500 | 502 | 503 | 504) => Fate::Again,
-        Error::Api(_) => Fate::Final,
         Error::HyperError(_) | Error::Service(_) => Fate::Again,
         _ => Fate::Final,
     }

@@ -87,23 +87,38 @@ pub fn ending(status: &CodeExecutionStatus) -> Result<Ending, NotRun> {
             Err(NotRun::FileUnavailable(status.failure.as_ref().and_then(input_index)))
         }
         Reason::DiskFull => Ok(Ending::NoSpace),
-        Reason::StartDeadlineExceeded => Err(NotRun::NoRoom(NoRoom::Unschedulable)),
+        Reason::StartDeadlineExceeded => Err(NotRun::NoRoom(room(status.failure.as_ref()))),
         Reason::CapacityUnavailable => Err(no_capacity(status.failure.as_ref())),
         Reason::Invalid | Reason::Lost => Err(NotRun::Broken(described(reason, status.failure.as_ref()))),
     }
 }
 
-/// Kubernetes words a used-up quota in one way, and the operator passes it on. A pool whose pods can never
-/// start is a fault of the installation, and waiting does not help.
+/// What the operator passes on when a pool's pods can never start: a fault of the installation, and waiting
+/// does not help.
+const HOPELESS: [&str; 8] = [
+    "Forbidden:",
+    "Invalid:",
+    "ErrImagePull:",
+    "ImagePullBackOff:",
+    "InvalidImageName:",
+    "ErrImageNeverPull:",
+    "CreateContainerConfigError:",
+    "CreateContainerError:",
+];
+
 fn no_capacity(failure: Option<&Failure>) -> NotRun {
     let message = failure.map_or("", |failure| failure.message.as_str());
-    if message.contains("exceeded quota") {
-        NotRun::NoRoom(NoRoom::Quota)
-    } else if message.contains("can never start") {
-        NotRun::Broken(described(Reason::CapacityUnavailable, failure))
-    } else {
-        NotRun::NoRoom(NoRoom::Unschedulable)
+    let room = room(failure);
+    if room == NoRoom::Unschedulable && HOPELESS.iter().any(|word| message.contains(word)) {
+        return NotRun::Broken(described(Reason::CapacityUnavailable, failure));
     }
+    NotRun::NoRoom(room)
+}
+
+/// Kubernetes words a used-up quota in one way, and the operator passes it on.
+fn room(failure: Option<&Failure>) -> NoRoom {
+    let is_quota = failure.is_some_and(|failure| failure.message.contains("exceeded quota"));
+    if is_quota { NoRoom::Quota } else { NoRoom::Unschedulable }
 }
 
 fn described(reason: Reason, failure: Option<&Failure>) -> String {
@@ -169,7 +184,7 @@ mod tests {
     #[test]
     fn a_pool_that_can_never_start_pods_is_no_lack_of_room() {
         let broken =
-            failed(Reason::CapacityUnavailable, None, "the pool's pods can never start: ErrImagePull");
+            failed(Reason::CapacityUnavailable, None, "the pool p cannot make sandboxes: ErrImagePull: x");
         assert!(matches!(broken, Some(NotRun::Broken(_))));
     }
 

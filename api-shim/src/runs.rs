@@ -103,6 +103,7 @@ pub struct Running {
 
 impl Runs {
     /// Starts a run in a task of its own, which holds the slot to the end.
+    #[must_use]
     pub fn start(self: &Arc<Self>, draft: Draft, slot: Slot, cancel: CancellationToken) -> Running {
         let (sender, created) = oneshot::channel();
         let runs = Arc::clone(self);

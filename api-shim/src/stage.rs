@@ -1,4 +1,5 @@
-//! Parts of a spec that are too long for it go to the store, and the spec refers to them.
+//! Parts of a spec that are too long for it go to the store, and the spec refers to them. The bytes are only
+//! staged here; the operator gives them their name when it sees the file.
 
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
@@ -42,8 +43,6 @@ impl Stage {
         let failed = |error: blobs::Error| ShimError::internal("storing a long part of a request", error);
         let content = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(text))]);
         let staged = self.blobs.stage(content, u64::MAX).await.map_err(failed)?;
-        // Named at once: the operator reads it by its hash, and naming it again later changes nothing.
-        self.blobs.promote(&staged).await.map_err(failed)?;
         let file = SandboxFile::new(name, file_spec(name, &staged, spec));
         let created = self.files.create(&PostParams::default(), &file).await;
         created

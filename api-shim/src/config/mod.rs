@@ -1,6 +1,24 @@
 //! The configuration of the shim as a struct: read once at start, passed on as a value.
 //!
-//! How it is read from flags and variables is in the files beside this one.
+//! | file | what it holds |
+//! |---|---|
+//! | `settings.rs` | every setting with its flag and variables |
+//! | `reader.rs` | which value counts; the flags of the command line |
+//! | `values.rs` | how values are written |
+//! | `refused.rs` | variables that are refused or ignored |
+//! | `load.rs` | settings → configuration |
+//! | `pool.rs` | settings of the pool and of other parts, checked and passed on |
+
+mod load;
+mod pool;
+mod reader;
+mod refused;
+pub mod settings;
+mod values;
+
+pub use load::{Loaded, load};
+pub use pool::{GrpcSettings, OtherSettings, PoolSettings};
+pub use reader::{ConfigError, Environment, Flags};
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -60,6 +78,14 @@ pub const DEFAULT_HTTP_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 8000);
 
 impl ShimConfig {
+    /// For the service on one machine.
+    #[must_use]
+    pub fn standalone(namespace: &str) -> Self {
+        let mut config = Self { namespace: namespace.to_owned(), ..Self::default() };
+        "standalone".clone_into(&mut config.health.backend);
+        config
+    }
+
     /// The addresses to listen on.
     #[must_use]
     pub fn http_listen(&self) -> Vec<SocketAddr> {

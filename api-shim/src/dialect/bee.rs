@@ -6,7 +6,7 @@ use crate::{
     duration::{UnsupportedDuration, earliest, parse_duration, seconds},
     json::{Object, Value},
     paths::{TargetError, Targets, bee_target},
-    validate::{self, Bounds, Context, Fields, Names, Place, Problems},
+    validate::{self, Bounds, Checked, Context, Fields, Names, Place, Problems},
 };
 
 /// The program's source; `code` is one more spelling once the dialect is known.
@@ -151,9 +151,10 @@ fn read_fields(fields: &mut Fields<'_>, rules: BeeRules, now: DateTime<Utc>) -> 
 
 /// Seconds as whole milliseconds, rounded up: a deadline is never 0. The bound on seconds keeps it small.
 fn milliseconds(seconds: Option<f64>, default_seconds: u32) -> i64 {
-    let Some(seconds) = seconds else { return i64::from(default_seconds) * 1000 };
+    let default = i64::from(default_seconds) * 1000;
+    let Some(seconds) = seconds else { return default };
     let rounded = format!("{:.0}", (seconds * 1000.0).ceil());
-    rounded.parse().unwrap_or(i64::from(default_seconds) * 1000).max(1)
+    rounded.parse().unwrap_or(default).max(1)
 }
 
 fn is_id(text: &str) -> bool {
@@ -222,7 +223,7 @@ fn read_env(value: &Value, place: &Place, problems: &mut Problems) -> Option<Vec
             problems.add_own(&place.map_key(name), &Value::Text(name.to_owned()), text);
         }
         let text = read_variable(value, &place.key(name), problems);
-        name_fault.is_none().then_some(()).and(text.map(|text| (name.to_owned(), text)))
+        text.filter(|_| name_fault.is_none()).map(|text| (name.to_owned(), text))
     })?;
     if env.len() > MAX_VARIABLES {
         problems.add_own(place, value, &format!("at most {MAX_VARIABLES} environment variables can be set"));
@@ -260,7 +261,7 @@ fn read_expiry(
     place: &Place,
     problems: &mut Problems,
     now: DateTime<Utc>,
-) -> Option<Option<i64>> {
+) -> Checked<Option<i64>> {
     let Some(text) = validate::nullable(validate::text)(value, place, problems)? else { return Some(None) };
     duration(parse_duration(&text, now), &text, value, place, problems)
 }
@@ -270,7 +271,7 @@ fn read_older_expiry(
     place: &Place,
     problems: &mut Problems,
     (unit, now): (i64, DateTime<Utc>),
-) -> Option<Option<i64>> {
+) -> Checked<Option<i64>> {
     let integer = validate::nullable(validate::lax_integer(Bounds::none()));
     let Some(count) = integer(value, place, problems)? else { return Some(None) };
     duration(seconds(count, unit, now), &count.to_string(), value, place, problems)
@@ -282,7 +283,7 @@ fn duration(
     value: &Value,
     place: &Place,
     problems: &mut Problems,
-) -> Option<Option<i64>> {
+) -> Checked<Option<i64>> {
     let refused = format!("Unsupported duration literal: '{literal}'");
     read.map_err(|_| problems.add_own(place, value, &refused)).ok()
 }

@@ -7,8 +7,8 @@ fn read(body: &serde_json::Value) -> Result<OnyxRequest, OnyxRefusal> {
     read_request(&parse(body.to_string().as_bytes()).expect("JSON"), 60_000)
 }
 
-fn refused(body: serde_json::Value) -> Vec<(String, serde_json::Value)> {
-    let Err(OnyxRefusal::Problems(problems)) = read(&body) else { panic!("{body} is not refused") };
+fn refused(body: &serde_json::Value) -> Vec<(String, serde_json::Value)> {
+    let Err(OnyxRefusal::Problems(problems)) = read(body) else { panic!("{body} is not refused") };
     let entries = serde_json::to_value(problems.entries()).expect("JSON");
     let entry = |entry: &serde_json::Value| {
         (entry["type"].as_str().unwrap_or_default().to_owned(), entry["loc"].clone())
@@ -56,7 +56,7 @@ fn every_wrong_field_is_told() {
         (json!([]), "model_attributes_type", json!(["body"])),
     ];
     for (body, kind, loc) in rows {
-        assert_eq!(refused(body.clone()), [(kind.to_owned(), loc)], "{body}");
+        assert_eq!(refused(&body), [(kind.to_owned(), loc)], "{body}");
     }
 }
 
@@ -64,7 +64,7 @@ fn every_wrong_field_is_told() {
 fn a_deadline_above_the_maximum_is_no_list() {
     assert_eq!(read(&json!({"code": "", "timeout_ms": 60_001})), Err(OnyxRefusal::TimeoutTooLong(60_000)));
     assert!(read(&json!({"code": "", "timeout_ms": 60_000})).is_ok());
-    assert_eq!(refused(json!({"timeout_ms": 60_001})).len(), 1);
+    assert_eq!(refused(&json!({"timeout_ms": 60_001})).len(), 1);
 }
 
 #[test]

@@ -11,11 +11,10 @@ use super::Value;
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Null => serializer.serialize_unit(),
             Self::Bool(flag) => serializer.serialize_bool(*flag),
             Self::Int(digits) => serialize_integer(digits, serializer),
             Self::Float(number) if number.is_finite() => serializer.serialize_f64(*number),
-            Self::Float(_) => serializer.serialize_unit(),
+            Self::Null | Self::Float(_) => serializer.serialize_unit(),
             Self::Text(text) => serializer.serialize_str(text),
             Self::List(items) => {
                 let mut list = serializer.serialize_seq(Some(items.len()))?;

@@ -1,6 +1,6 @@
 //! Checks of strings, booleans, lists and maps.
 
-use super::{Fields, Place, Problems};
+use super::{Checked, Fields, Place, Problems};
 use crate::json::Value;
 
 /// A string; nothing else is ever turned into one.
@@ -17,8 +17,8 @@ pub fn boolean(value: &Value, place: &Place, problems: &mut Problems) -> Option<
     let read = match value {
         Value::Bool(flag) => Some(*flag),
         Value::Int(digits) => bit(digits),
-        Value::Float(number) if *number == 0.0 => Some(false),
-        Value::Float(number) => (*number == 1.0).then_some(true),
+        // `0.0` and `1.0` are the two floats that spell a bit; a float prints exactly.
+        Value::Float(number) => bit(&number.to_string()),
         Value::Text(text) => word(text),
         Value::Null | Value::List(_) | Value::Object(_) => {
             problems.add("bool_type", place, value, "Input should be a valid boolean");
@@ -38,7 +38,7 @@ pub fn boolean(value: &Value, place: &Place, problems: &mut Problems) -> Option<
 
 fn bit(digits: &str) -> Option<bool> {
     match digits {
-        "0" => Some(false),
+        "0" | "-0" => Some(false),
         "1" => Some(true),
         _ => None,
     }
@@ -55,7 +55,7 @@ fn word(text: &str) -> Option<bool> {
 /// `null`, or what the inner check accepts.
 pub fn nullable<T>(
     check: impl FnOnce(&Value, &Place, &mut Problems) -> Option<T>,
-) -> impl FnOnce(&Value, &Place, &mut Problems) -> Option<Option<T>> {
+) -> impl FnOnce(&Value, &Place, &mut Problems) -> Checked<Option<T>> {
     move |value, place, problems| match value {
         Value::Null => Some(None),
         present => check(present, place, problems).map(Some),

@@ -11,4 +11,7 @@ mod problem;
 pub use checks::{boolean, each_member, list, nullable, object_with_fields, text};
 pub use fields::{Fields, Names};
 pub use number::{Bounds, lax_integer, number, strict_integer};
+/// What a check gives: nothing when it has told a problem.
+pub type Checked<T> = Option<T>;
+
 pub use problem::{Context, Place, Problem, Problems, Step};

@@ -99,7 +99,8 @@ fn bounded_integer(
     place: &Place,
     problems: &mut Problems,
 ) -> Option<i64> {
-    let nearest = digits.parse().unwrap_or(if digits.starts_with('-') { i64::MIN } else { i64::MAX });
+    let extreme = if digits.starts_with('-') { i64::MIN } else { i64::MAX };
+    let nearest = digits.parse().unwrap_or(extreme);
     bounds.keep(digits.parse().unwrap_or(f64::MAX), value, place, problems)?;
     Some(nearest)
 }

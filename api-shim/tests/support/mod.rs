@@ -1,0 +1,183 @@
+//! A Kubernetes API for the tests of this crate: objects in memory, list, get, create, merge patch and watch,
+//! and an operator that answers every new execution with the statuses a test has chosen.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, Query, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Request, StatusCode};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use tower::ServiceExt;
+
+type Key = (String, String);
+/// What the operator writes into the status of a new execution, one after another.
+pub type Script = Box<dyn Fn(&Value) -> Vec<Value> + Send + Sync>;
+
+pub struct FakeApi {
+    objects: Mutex<BTreeMap<Key, Value>>,
+    events: broadcast::Sender<(String, Value)>,
+    version: AtomicU64,
+    script: Script,
+    /// So many creates fail after they have stored the object.
+    pub creates_that_fail: AtomicUsize,
+    /// What creating an execution is refused with.
+    pub refusal: Mutex<Option<(StatusCode, String)>>,
+}
+
+impl FakeApi {
+    pub fn new(script: Script) -> Arc<Self> {
+        Arc::new(Self {
+            objects: Mutex::default(),
+            events: broadcast::channel(1024).0,
+            version: AtomicU64::new(1),
+            script,
+            creates_that_fail: AtomicUsize::new(0),
+            refusal: Mutex::new(None),
+        })
+    }
+
+    pub fn client(self: &Arc<Self>) -> kube::Client {
+        let router = Router::new()
+            .route("/apis/carrel.dev/v1alpha1/namespaces/default/{plural}", get(list).post(create))
+            .route("/apis/carrel.dev/v1alpha1/namespaces/default/{plural}/{name}", get(read).patch(patch))
+            .with_state(Arc::clone(self));
+        let service = router.map_request(|request: Request<kube::client::Body>| request.map(Body::new));
+        kube::Client::new(service, "default")
+    }
+
+    /// Puts an object as it is.
+    pub fn put(&self, plural: &str, mut object: Value) -> Value {
+        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        object["metadata"]["resourceVersion"] = json!(version.to_string());
+        let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
+        let known = self.objects.lock().insert((plural.to_owned(), name), object.clone()).is_some();
+        let kind = if known { "MODIFIED" } else { "ADDED" };
+        let _nobody_watches = self.events.send((plural.to_owned(), json!({"type": kind, "object": object})));
+        object
+    }
+
+    pub fn all(&self, plural: &str) -> Vec<Value> {
+        self.objects
+            .lock()
+            .iter()
+            .filter(|((kind, _), _)| kind == plural)
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    /// Changes the one execution there is.
+    pub fn set_status(&self, status: &Value) {
+        let mut object = self.all("codeexecutions").pop().expect("an execution");
+        object["status"] = status.clone();
+        self.put("codeexecutions", object);
+    }
+}
+
+fn failure(code: StatusCode, reason: &str, message: &str) -> Response {
+    let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(),
+        "reason": reason, "message": message});
+    (code, Json(body)).into_response()
+}
+
+async fn list(
+    State(api): State<Arc<FakeApi>>,
+    Path(plural): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
+    if query.get("watch").is_some_and(|watch| watch == "true" || watch == "1") {
+        return watch(&api, plural);
+    }
+    let version = api.version.load(Ordering::Relaxed).to_string();
+    let items = api.all(&plural);
+    let selected: Vec<_> =
+        items.into_iter().filter(|item| matches(item, query.get("labelSelector"))).collect();
+    Json(json!({"kind": "List", "apiVersion": "carrel.dev/v1alpha1", "metadata": {"resourceVersion": version}, "items": selected}))
+        .into_response()
+}
+
+fn matches(object: &Value, selector: Option<&String>) -> bool {
+    let pairs =
+        selector.map(String::as_str).unwrap_or_default().split(',').filter_map(|pair| pair.split_once('='));
+    pairs.into_iter().all(|(key, value)| object["metadata"]["labels"][key] == value)
+}
+
+fn watch(api: &FakeApi, plural: String) -> Response {
+    let events = tokio_stream_of(api.events.subscribe());
+    let lines = events.filter_map(move |(kind, event)| {
+        let line = (kind == plural).then(|| Ok::<_, Infallible>(Bytes::from(event.to_string() + "\n")));
+        async move { line }
+    });
+    Body::from_stream(lines).into_response()
+}
+
+fn tokio_stream_of(
+    events: broadcast::Receiver<(String, Value)>,
+) -> impl futures::Stream<Item = (String, Value)> {
+    futures::stream::unfold(events, |mut events| async move {
+        events.recv().await.ok().map(|event| (event, events))
+    })
+}
+
+async fn create(
+    State(api): State<Arc<FakeApi>>,
+    Path(plural): Path<String>,
+    Json(mut object): Json<Value>,
+) -> Response {
+    let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
+    if let Some((code, message)) = api.refusal.lock().clone().filter(|_| plural == "codeexecutions") {
+        return failure(code, "Forbidden", &message);
+    }
+    if api.objects.lock().contains_key(&(plural.clone(), name)) {
+        return failure(StatusCode::CONFLICT, "AlreadyExists", "already exists");
+    }
+    object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
+    object["metadata"]["namespace"] = json!("default");
+    let created = api.put(&plural, object);
+    if plural == "codeexecutions" {
+        for status in (api.script)(&created) {
+            let mut next = created.clone();
+            next["status"] = status;
+            api.put(&plural, next);
+        }
+        let failing = api
+            .creates_that_fail
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if failing.is_ok() {
+            return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the answer was lost");
+        }
+    }
+    (StatusCode::CREATED, Json(created)).into_response()
+}
+
+async fn read(State(api): State<Arc<FakeApi>>, Path(key): Path<Key>) -> Response {
+    match api.objects.lock().get(&key) {
+        Some(object) => Json(object.clone()).into_response(),
+        None => failure(StatusCode::NOT_FOUND, "NotFound", "not found"),
+    }
+}
+
+/// A merge patch of `spec.cancel`, which is all that the shim patches.
+async fn patch(State(api): State<Arc<FakeApi>>, Path(key): Path<Key>, body: Bytes) -> Response {
+    let patch: Value = serde_json::from_slice(&body).expect("JSON");
+    let Some(mut object) = api.objects.lock().get(&key).cloned() else {
+        return failure(StatusCode::NOT_FOUND, "NotFound", "not found");
+    };
+    object["spec"]["cancel"] = patch["spec"]["cancel"].clone();
+    Json(api.put(&key.0, object)).into_response()
+}
