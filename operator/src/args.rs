@@ -30,7 +30,7 @@ pub struct Args {
     pub blobs_dir: PathBuf,
     /// Where live output, health and metrics are served.
     #[arg(long, env = "CARREL_INTERNAL_LISTEN", default_value = "0.0.0.0:8701")]
-    internal_listen: SocketAddr,
+    pub internal_listen: SocketAddr,
     /// Write no events on pools.
     #[arg(long, env = "CARREL_NO_EVENTS")]
     no_events: bool,
@@ -47,7 +47,7 @@ impl Args {
             executor_image,
             user_namespaces,
             blobs_dir: _,
-            internal_listen,
+            internal_listen: _,
             no_events,
         } = self;
         let namespaces =
@@ -58,7 +58,6 @@ impl Args {
             identity: format!("{pod_name}-{}", uuid::Uuid::new_v4()),
             executor_image: executor_image.clone(),
             host_users: user_namespaces.map(|own| !own),
-            internal_listen: Some(*internal_listen),
             events: !no_events,
             ..OperatorConfig::default()
         }

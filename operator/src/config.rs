@@ -1,6 +1,6 @@
 //! What an operator must be told. Reading it from flags and the environment is `args.rs`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use crds::limits;
 
@@ -37,8 +37,6 @@ pub struct OperatorConfig {
     pub executor_python: Option<String>,
     /// Further environment of the executors.
     pub executor_env: Vec<(String, String)>,
-    /// Where live output, health and metrics are served; absent when nobody asks over the network.
-    pub internal_listen: Option<SocketAddr>,
     /// Whether events are written on pools.
     pub events: bool,
     /// Durations that tests may shorten.
@@ -59,7 +57,6 @@ impl Default for OperatorConfig {
             host_users: None,
             executor_python: None,
             executor_env: Vec::new(),
-            internal_listen: None,
             events: true,
             timings: Timings::default(),
             clock: Clock::system(),

@@ -8,8 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use futures::{Stream, stream};
+use futures::stream;
 use parking_lot::Mutex;
+use protocol::Stream;
 use tokio::sync::watch;
 
 /// How many ended executions are remembered, so that nobody waits for their output.
@@ -17,21 +18,11 @@ const REMEMBERED: usize = 16_384;
 /// No chunk is longer.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// One of the two output streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LiveStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
 /// A piece of output.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LiveChunk {
     /// Where the program wrote it.
-    pub stream: LiveStream,
+    pub stream: Stream,
     /// What it wrote; never half a character.
     pub text: String,
 }
@@ -52,7 +43,7 @@ struct Inner {
 impl LiveOutputs {
     /// The output of an execution from its beginning, to the end of its run. An execution that has not started
     /// yet is waited for. `None` when it has ended already.
-    pub fn follow(&self, uid: &str) -> Option<impl Stream<Item = LiveChunk> + Send + use<>> {
+    pub fn follow(&self, uid: &str) -> Option<impl futures::Stream<Item = LiveChunk> + Send + use<>> {
         let run = self.run(uid)?;
         let follower = Follower { changed: run.version.subscribe(), run, at: 0, segment: 0 };
         let guard = Waiting { outputs: self.clone(), uid: uid.to_owned() };
@@ -127,12 +118,12 @@ pub(crate) struct LiveRun {
 struct Buffer {
     text: String,
     /// Each segment's stream and where it ends in `text`.
-    segments: Vec<(LiveStream, usize)>,
+    segments: Vec<(Stream, usize)>,
     finished: bool,
 }
 
 impl LiveRun {
-    pub(crate) fn push(&self, stream: LiveStream, text: &str) {
+    pub(crate) fn push(&self, stream: Stream, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -141,12 +132,12 @@ impl LiveRun {
     }
 
     /// Everything written to one stream.
-    pub(crate) fn text(&self, stream: LiveStream) -> String {
+    pub(crate) fn text(&self, stream: Stream) -> String {
         self.buffer.lock().only(stream)
     }
 
     /// How many bytes of one stream are here, for going on after a lost connection.
-    pub(crate) fn bytes(&self, stream: LiveStream) -> usize {
+    pub(crate) fn bytes(&self, stream: Stream) -> usize {
         self.buffer.lock().pieces().filter(|(s, _)| *s == stream).map(|(_, text)| text.len()).sum()
     }
 
@@ -161,7 +152,7 @@ impl LiveRun {
 }
 
 impl Buffer {
-    fn push(&mut self, stream: LiveStream, text: &str) {
+    fn push(&mut self, stream: Stream, text: &str) {
         self.text.push_str(text);
         let end = self.text.len();
         match self.segments.last_mut() {
@@ -170,7 +161,7 @@ impl Buffer {
         }
     }
 
-    fn pieces(&self) -> impl Iterator<Item = (LiveStream, &str)> {
+    fn pieces(&self) -> impl Iterator<Item = (Stream, &str)> {
         self.segments.iter().scan(0, |start, (stream, end)| {
             let piece = self.text.get(*start..*end).unwrap_or_default();
             *start = *end;
@@ -178,7 +169,7 @@ impl Buffer {
         })
     }
 
-    fn only(&self, stream: LiveStream) -> String {
+    fn only(&self, stream: Stream) -> String {
         self.pieces().filter(|(s, _)| *s == stream).map(|(_, text)| text).collect()
     }
 
@@ -232,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    fn chunk(stream: LiveStream, text: &str) -> LiveChunk {
+    fn chunk(stream: Stream, text: &str) -> LiveChunk {
         LiveChunk { stream, text: text.to_owned() }
     }
 
@@ -240,17 +231,17 @@ mod tests {
     async fn a_follower_sees_everything_from_the_beginning_in_order_and_then_the_end() {
         let outputs = LiveOutputs::default();
         let run = outputs.run("u").unwrap();
-        run.push(LiveStream::Stdout, "a");
-        run.push(LiveStream::Stdout, "b");
-        run.push(LiveStream::Stderr, "é");
+        run.push(Stream::Stdout, "a");
+        run.push(Stream::Stdout, "b");
+        run.push(Stream::Stderr, "é");
         let mut follower = Box::pin(outputs.follow("u").unwrap());
-        assert_eq!(follower.next().await, Some(chunk(LiveStream::Stdout, "ab")));
-        assert_eq!(follower.next().await, Some(chunk(LiveStream::Stderr, "é")));
-        run.push(LiveStream::Stderr, "c");
-        assert_eq!(follower.next().await, Some(chunk(LiveStream::Stderr, "c")));
-        run.push(LiveStream::Stdout, "d");
+        assert_eq!(follower.next().await, Some(chunk(Stream::Stdout, "ab")));
+        assert_eq!(follower.next().await, Some(chunk(Stream::Stderr, "é")));
+        run.push(Stream::Stderr, "c");
+        assert_eq!(follower.next().await, Some(chunk(Stream::Stderr, "c")));
+        run.push(Stream::Stdout, "d");
         outputs.end("u");
-        assert_eq!(follower.next().await, Some(chunk(LiveStream::Stdout, "d")));
+        assert_eq!(follower.next().await, Some(chunk(Stream::Stdout, "d")));
         assert_eq!(follower.next().await, None);
     }
 
@@ -258,9 +249,9 @@ mod tests {
     async fn a_follower_may_come_before_the_run_and_not_after_its_end() {
         let outputs = LiveOutputs::default();
         let follower = outputs.follow("u").unwrap();
-        outputs.run("u").unwrap().push(LiveStream::Stdout, "a");
+        outputs.run("u").unwrap().push(Stream::Stdout, "a");
         outputs.end("u");
-        assert_eq!(follower.collect::<Vec<_>>().await, [chunk(LiveStream::Stdout, "a")]);
+        assert_eq!(follower.collect::<Vec<_>>().await, [chunk(Stream::Stdout, "a")]);
         assert!(outputs.follow("u").is_none());
     }
 
@@ -274,18 +265,18 @@ mod tests {
     #[test]
     fn each_stream_is_whole_whatever_came_between() {
         let run = LiveRun::default();
-        run.push(LiveStream::Stdout, "a");
-        run.push(LiveStream::Stderr, "x");
-        run.push(LiveStream::Stdout, "é");
-        assert_eq!(run.text(LiveStream::Stdout), "aé");
-        assert_eq!(run.bytes(LiveStream::Stdout), 3);
-        assert_eq!(run.text(LiveStream::Stderr), "x");
+        run.push(Stream::Stdout, "a");
+        run.push(Stream::Stderr, "x");
+        run.push(Stream::Stdout, "é");
+        assert_eq!(run.text(Stream::Stdout), "aé");
+        assert_eq!(run.bytes(Stream::Stdout), 3);
+        assert_eq!(run.text(Stream::Stderr), "x");
     }
 
     #[test]
     fn a_long_piece_is_cut_at_a_character() {
         let mut buffer = Buffer::default();
-        buffer.push(LiveStream::Stdout, &format!("a{}", "é".repeat(CHUNK_BYTES)));
+        buffer.push(Stream::Stdout, &format!("a{}", "é".repeat(CHUNK_BYTES)));
         let mut segment = 0;
         assert_eq!(buffer.chunk(0, &mut segment).unwrap().text.len(), CHUNK_BYTES - 1);
     }

@@ -4,7 +4,10 @@ use anyhow::Context as _;
 use blobs::{Blobs, BlobsConfig};
 use clap::Parser as _;
 use operator::{Operator, args::Args};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -23,6 +26,8 @@ async fn main() -> anyhow::Result<()> {
         }
         stop.cancel();
     });
-    Operator::new(args.config(), client, blobs).run(shutdown).await?;
+    let address = args.internal_listen;
+    let internal = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    Operator::new(args.config(), client, blobs).run(Some(internal), shutdown).await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The whole operator: becomes the leader, runs the controllers while it is, and ends when it is no more.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use blobs::Blobs;
 use futures::future::BoxFuture;
@@ -30,14 +30,6 @@ pub enum OperatorError {
     /// The lease could not be taken, or was lost.
     #[error("this operator is not the leader (any more)")]
     Lease(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The internal port could not be opened.
-    #[error("the internal port {address} could not be opened")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
     /// A loop that never ends has ended.
     #[error("the {name} ended{because}")]
     Task {
@@ -52,7 +44,7 @@ pub enum OperatorError {
 #[derive(Debug)]
 pub struct Operator {
     config: OperatorConfig,
-    client: Client2,
+    client: Silent,
     blobs: Blobs,
     live: LiveOutputs,
     registry: Arc<Registry>,
@@ -60,9 +52,9 @@ pub struct Operator {
 }
 
 /// The client, which says nothing about itself.
-struct Client2(Client);
+struct Silent(Client);
 
-impl std::fmt::Debug for Client2 {
+impl std::fmt::Debug for Silent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Client")
     }
@@ -74,7 +66,7 @@ impl Operator {
     pub fn new(config: OperatorConfig, client: Client, blobs: Blobs) -> Self {
         let mut registry = telemetry::new_registry("operator", env!("CARGO_PKG_VERSION"));
         let metrics = Metrics::register(&mut registry);
-        let (client, live, registry) = (Client2(client), LiveOutputs::default(), Arc::new(registry));
+        let (client, live, registry) = (Silent(client), LiveOutputs::default(), Arc::new(registry));
         Self { config, client, blobs, live, registry, metrics }
     }
 
@@ -91,14 +83,16 @@ impl Operator {
     }
 
     /// Runs until `shutdown`, or until the lease is lost. Then nothing of it goes on, and the lease is given back.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), OperatorError> {
-        let Self { config, client: Client2(client), blobs, live, registry, metrics } = self;
+    /// Live output, health and metrics are served on `internal`, when there is one.
+    pub async fn run(
+        self,
+        internal: Option<TcpListener>,
+        shutdown: CancellationToken,
+    ) -> Result<(), OperatorError> {
+        let Self { config, client: Silent(client), blobs, live, registry, metrics } = self;
         let leading = Leading::default();
         let mut tasks: JoinSet<OperatorError> = JoinSet::new();
-        if let Some(address) = config.internal_listen {
-            let listener = TcpListener::bind(address)
-                .await
-                .map_err(|source| OperatorError::Listen { address, source })?;
+        if let Some(listener) = internal {
             let server = live_server::Server::new(client.clone(), live.clone(), registry, leading.clone());
             spawn(&mut tasks, "internal port", Box::pin(server.run(listener)));
         }

@@ -108,7 +108,9 @@ impl FromStr for EnvPair {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Self { name: name.to_owned(), value: value.to_owned() }),
+            Some((name, value)) if !name.is_empty() => {
+                Ok(Self { name: name.to_owned(), value: value.to_owned() })
+            }
             _ => Err("expected KEY=VALUE with a key that is not empty".to_owned()),
         }
     }
@@ -119,8 +121,10 @@ const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let usage = || "expected a number above 0 and a unit, e.g. 500ms, 30s, 5m or 1h".to_owned();
-    let (number, factor) =
-        UNITS.iter().find_map(|(unit, factor)| text.strip_suffix(unit).map(|n| (n, factor))).ok_or_else(usage)?;
+    let (number, factor) = UNITS
+        .iter()
+        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|n| (n, factor)))
+        .ok_or_else(usage)?;
     let number: u64 = number.trim().parse().map_err(|_| usage())?;
     match number.checked_mul(*factor) {
         Some(0) | None => Err(usage()),
@@ -130,7 +134,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// The folder for a user's data, as the XDG base directory specification has it.
 fn default_data_dir() -> PathBuf {
-    let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from).join(".local/share");
+    let home =
+        || std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from).join(".local/share");
     let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
     base.unwrap_or_else(home).join("carrel")
 }

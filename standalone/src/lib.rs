@@ -7,3 +7,5 @@ pub mod args;
 pub mod endpoints;
 pub mod node;
 pub mod python;
+pub mod run;
+pub mod serve;

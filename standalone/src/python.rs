@@ -37,6 +37,9 @@ mod tests {
         let built = find(None, &executable);
         assert_eq!(built.interpreter, target.path().join("python/bin/python3"));
         assert_eq!(built.matplotlib_cache, Some(target.path().join("python/mplconfig")));
-        assert_eq!(find(Some("/usr/bin/python3".into()), &executable).interpreter, Path::new("/usr/bin/python3"));
+        assert_eq!(
+            find(Some("/usr/bin/python3".into()), &executable).interpreter,
+            Path::new("/usr/bin/python3")
+        );
     }
 }

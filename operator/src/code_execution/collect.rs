@@ -12,7 +12,7 @@ use crds::{
     size::encoded_bytes,
 };
 use futures::{StreamExt as _, stream};
-use protocol::{FileEntry, Outcome, SkipReason, StreamSummary};
+use protocol::{FileEntry, Outcome, SkipReason, Stream, StreamSummary};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -20,11 +20,7 @@ use super::{
     run::Job,
     status::{self, Collected},
 };
-use crate::{
-    context::Context,
-    executor_client::Target,
-    live_output::{LiveRun, LiveStream},
-};
+use crate::{context::Context, executor_client::Target, live_output::LiveRun};
 
 /// How many changed files of one run are stored at once.
 const FILES_AT_ONCE: usize = 4;
@@ -51,8 +47,8 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
     } = outcome;
     let began = Instant::now();
     let limit = usize::try_from(job.plan.limits.output_bytes).unwrap_or(usize::MAX);
-    let out = text(context, live.text(LiveStream::Stdout), stdout, limit);
-    let err = text(context, live.text(LiveStream::Stderr), stderr, limit);
+    let out = text(context, live.text(Stream::Stdout), stdout, limit);
+    let err = text(context, live.text(Stream::Stderr), stderr, limit);
     let (out, err, results, (files, failed)) =
         futures::join!(out, err, typed_results(context, results), keep_files(job, target, files));
     let kept = number(files.len() as u64);

@@ -21,7 +21,7 @@ use crate::{
     context::Context,
     executor_client::{CallError, Frames, Target},
     key::Key,
-    live_output::{LiveRun, LiveStream},
+    live_output::LiveRun,
     metrics::Stage,
 };
 
@@ -165,7 +165,7 @@ impl Job {
     ) -> Result<Box<Outcome>, CallError> {
         // The executor has the request now; the texts are needed no more.
         self.program = None;
-        let mut skip = [live.bytes(LiveStream::Stdout), live.bytes(LiveStream::Stderr)];
+        let mut skip = [live.bytes(Stream::Stdout), live.bytes(Stream::Stderr)];
         let gone = self.run.pod.gone.clone();
         let cancel = self.run.cancel.clone();
         let mut cancelled = false;
@@ -301,9 +301,9 @@ fn invalid(error: CallError) -> Ending {
 /// Takes in text, but not what is there already.
 fn push(live: &LiveRun, skip: &mut [usize; 2], stream: Stream, text: &str) {
     let [out, err] = skip;
-    let (stream, skip) = match stream {
-        Stream::Stdout => (LiveStream::Stdout, out),
-        Stream::Stderr => (LiveStream::Stderr, err),
+    let skip = match stream {
+        Stream::Stdout => out,
+        Stream::Stderr => err,
     };
     let known = (*skip).min(text.len());
     *skip -= known;
@@ -363,14 +363,11 @@ mod tests {
     #[test]
     fn text_that_was_there_before_a_lost_connection_is_not_taken_twice() {
         let live = LiveRun::default();
-        live.push(LiveStream::Stdout, "abc");
+        live.push(Stream::Stdout, "abc");
         let mut skip = [3, 0];
         push(&live, &mut skip, Stream::Stdout, "ab");
         push(&live, &mut skip, Stream::Stdout, "cd");
         push(&live, &mut skip, Stream::Stderr, "x");
-        assert_eq!(
-            (live.text(LiveStream::Stdout).as_str(), live.text(LiveStream::Stderr).as_str()),
-            ("abcd", "x")
-        );
+        assert_eq!((live.text(Stream::Stdout).as_str(), live.text(Stream::Stderr).as_str()), ("abcd", "x"));
     }
 }

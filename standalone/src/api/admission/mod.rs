@@ -2,7 +2,7 @@
 //! Not here: what a verb does before and after (`verbs`).
 
 pub(crate) mod builtin;
-mod cel;
+pub(crate) mod cel;
 mod defaults;
 mod fields;
 mod formats;
@@ -72,11 +72,9 @@ pub(crate) fn fill_defaults(kind: &Kind, value: &mut Value) {
 
 /// 422 with every reason why `new` may not be stored.
 pub(crate) fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Result<()> {
-    let empty = json!({});
-    let metadata = |object: &Value| object.get("metadata").unwrap_or(&empty).clone();
-    let mut errors = meta::check(kind, &metadata(new));
+    let mut errors = meta::check(kind, metadata(new));
     if let Some(old) = old {
-        errors.extend(meta::check_update(&metadata(new), &metadata(old)));
+        errors.extend(meta::check_update(metadata(new), metadata(old)));
     }
     match kind.custom() {
         Some(custom) => errors.extend(custom_errors(custom, new, old)),
@@ -87,6 +85,10 @@ pub(crate) fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Result<
     }
     let name = new.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     Err(StatusError::invalid(&kind.group, &kind.kind, name, &errors))
+}
+
+fn metadata(object: &Value) -> &Value {
+    object.get("metadata").unwrap_or(&Value::Null)
 }
 
 fn custom_errors(custom: &Custom, new: &Value, old: Option<&Value>) -> Vec<FieldError> {

@@ -37,6 +37,7 @@ fn entry(core: &Core, group: &str, version: &str) -> Value {
         "authentication.k8s.io" => resources.push(review(group, "tokenreviews", "TokenReview")),
         "authorization.k8s.io" => {
             resources.push(review(group, "selfsubjectaccessreviews", "SelfSubjectAccessReview"));
+            resources.push(review(group, "subjectaccessreviews", "SubjectAccessReview"));
         }
         _ => {}
     }

@@ -46,6 +46,7 @@ pub(super) fn resources(core: &Core, group: &str, version: &str) -> Option<Value
         "authentication.k8s.io" => resources.push(review("tokenreviews", "TokenReview")),
         "authorization.k8s.io" => {
             resources.push(review("selfsubjectaccessreviews", "SelfSubjectAccessReview"));
+            resources.push(review("subjectaccessreviews", "SubjectAccessReview"));
         }
         _ => {}
     }

@@ -10,7 +10,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{Class, Kind};
-use crate::api::table::columns;
+use crate::api::{admission::cel, table::columns};
 
 /// Why a definition cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -92,11 +92,12 @@ fn scale(version: &CustomResourceDefinitionVersion) -> Option<ScalePaths> {
 }
 
 fn compiled(kind: &str, schema: &Value) -> Result<CompiledSchema, DefinitionError> {
-    let rules = compile_schema(schema);
-    match first_error(&rules) {
-        Some(error) => Err(DefinitionError::Rule(kind.to_owned(), error)),
-        None => Ok(rules),
+    let mut rules = compile_schema(schema);
+    if let Some(error) = first_error(&rules) {
+        return Err(DefinitionError::Rule(kind.to_owned(), error));
     }
+    cel::slim(&mut rules);
+    Ok(rules)
 }
 
 fn first_error(schema: &CompiledSchema) -> Option<String> {

@@ -1,0 +1,228 @@
+//! The parts of the service and how they are joined.
+
+use std::{
+    fs::File,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use api_shim::{App, ShimConfig, config::Flags};
+use blobs::{Blobs, BlobsConfig};
+use crds::{SandboxPool, names};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+    runtime::wait::await_condition,
+};
+use operator::{Operator, OperatorConfig};
+use serde_json::json;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{checks, live::InProcess};
+use crate::{
+    api::{ApiServer, Identity},
+    args::ServeArgs,
+    endpoints::{Endpoints, kubeconfig_file, write_private},
+    node::{Node, NodeConfig},
+    python,
+};
+
+/// The namespace that programs run in.
+const NAMESPACE: &str = "default";
+/// How many sandboxes wait in a new default pool: enough for a burst, and little memory while idle.
+const WARM_SANDBOXES: u16 = 4;
+/// How long the first sandbox may take. It imports nothing, so a longer start means that something is wrong.
+const FIRST_SANDBOX: Duration = Duration::from_secs(60);
+/// How long the parts may take to end.
+const STOP: Duration = Duration::from_secs(10);
+
+/// A running service.
+#[derive(Debug)]
+pub struct Service {
+    endpoints: Endpoints,
+    shutdown: CancellationToken,
+    parts: JoinSet<anyhow::Result<()>>,
+    /// Keeps a second service out of the data folder.
+    _lock: File,
+}
+
+impl Service {
+    /// Starts every part, and returns when a program can be run.
+    pub async fn start(args: &ServeArgs) -> anyhow::Result<Self> {
+        checks::http_addresses(&args.http_listen)?;
+        let lock = lock(&args.data_dir)?;
+        let http = listen(&args.http_listen).await?;
+        let kube =
+            TcpListener::bind(args.kube_listen).await.with_context(|| cannot_listen(args.kube_listen))?;
+        let internal =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot open the internal port")?;
+        let api = ApiServer::open(&args.data_dir.join("api"), crds::definitions::all()).await?;
+        let endpoints = Endpoints {
+            http: url("http", &http[0])?,
+            http_all: http.iter().map(|l| url("http", l)).collect::<anyhow::Result<_>>()?,
+            grpc: None,
+            kube: url("https", &kube)?,
+            operator: url("http", &internal)?,
+        };
+        let mut service =
+            Self { endpoints, shutdown: CancellationToken::new(), parts: JoinSet::new(), _lock: lock };
+        service.start_parts(args, &api, http, kube, internal).await?;
+        service.endpoints.write(&args.data_dir)?;
+        Ok(service)
+    }
+
+    /// Where it can be reached.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Waits until a part ends by itself, which none should, and says why it did.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match self.parts.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Err(panic)) => anyhow::Error::new(panic).context("a part of the service panicked"),
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the service ended"),
+        }
+    }
+
+    /// Ends every part and waits for it.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        let ended = async { while self.parts.join_next().await.is_some() {} };
+        tokio::time::timeout(STOP, ended).await.context("a part of the service did not end in time")
+    }
+}
+
+impl Service {
+    async fn start_parts(
+        &mut self,
+        args: &ServeArgs,
+        api: &ApiServer,
+        http: Vec<TcpListener>,
+        kube: TcpListener,
+        internal: TcpListener,
+    ) -> anyhow::Result<()> {
+        let data_dir = &args.data_dir;
+        write_private(&kubeconfig_file(data_dir), api.kubeconfig(&self.endpoints.kube).as_bytes())?;
+        let blobs = Blobs::open(BlobsConfig::local(data_dir.join("blobs"))).await?;
+        let stop = |this: &Self| this.shutdown.clone();
+
+        let (serving, tls, ended) = (api.clone(), api.tls(kube.local_addr()?.ip())?, stop(self));
+        self.parts.spawn(async move {
+            serving.serve(kube, tls, ended).await;
+            Ok(())
+        });
+
+        let node = Node::new(api.client(Identity::new("node")), node_config(args)?);
+        let running = node.run(stop(self));
+        self.parts.spawn(async move { running.await.context("the local node") });
+
+        let operator = Operator::new(operator_config(), api.client(Identity::new("operator")), blobs.clone());
+        let live = operator.live_output();
+        let running = operator.run(Some(internal), stop(self));
+        self.parts.spawn(async move { running.await.context("the operator") });
+
+        let wanted = ensure_pool(api.client(Identity::new("operator")), args.warm_sandboxes).await?;
+        let app =
+            App::new(shim_config()?, api.client(Identity::new("shim")), blobs, Arc::new(InProcess(live)));
+        let running = app.run(http, stop(self));
+        self.parts.spawn(async move { running.await.context("the HTTP front") });
+        await_sandbox(api.client(Identity::new("operator")), wanted).await
+    }
+}
+
+/// Makes the data folder and takes it for this process.
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
+    let path = data_dir.join("lock");
+    let file = File::options().create(true).write(true).truncate(false).open(&path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => bail!("another carrel uses {}; end it, or choose another --data-dir", data_dir.display()),
+    }
+}
+
+async fn listen(addresses: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        listeners.push(TcpListener::bind(address).await.with_context(|| cannot_listen(*address))?);
+    }
+    Ok(listeners)
+}
+
+fn cannot_listen(address: SocketAddr) -> String {
+    format!("cannot listen on {address}; is it in use? port 0 takes a free one")
+}
+
+fn url(scheme: &str, listener: &TcpListener) -> anyhow::Result<String> {
+    Ok(format!("{scheme}://{}", listener.local_addr()?))
+}
+
+fn node_config(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
+    let executable = std::env::current_exe().context("cannot find our own program")?;
+    let python = python::find(args.python.clone(), &executable);
+    let pods_dir = args.data_dir.join("pods");
+    let pods_dir = std::path::absolute(&pods_dir).context("the data folder has no absolute path")?;
+    Ok(NodeConfig {
+        pods_dir,
+        executable,
+        python: python.interpreter,
+        matplotlib_cache: python.matplotlib_cache,
+    })
+}
+
+/// The settings of the HTTP front are those of a cluster, but for where it runs.
+fn shim_config() -> anyhow::Result<ShimConfig> {
+    let loaded = api_shim::config::load(&Flags::default(), &|name| std::env::var(name).ok())?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(ShimConfig { namespace: NAMESPACE.to_owned(), ..loaded.shim })
+}
+
+/// The operator is the only one: nothing else reaches this API before it has ended.
+fn operator_config() -> OperatorConfig {
+    OperatorConfig { sole_operator: true, executor_image: "carrel".to_owned(), ..OperatorConfig::default() }
+}
+
+/// Makes the default pool. One that is there stays as its user left it, but for a size that was asked for now.
+/// Gives the number of sandboxes that will wait.
+async fn ensure_pool(client: Client, warm: Option<u16>) -> anyhow::Result<i32> {
+    let pools: Api<SandboxPool> = Api::namespaced(client, NAMESPACE);
+    let wanted = json!({ "replicas": warm.unwrap_or(WARM_SANDBOXES) });
+    let new = SandboxPool::new(names::DEFAULT_POOL, serde_json::from_value(wanted.clone())?);
+    let pool = match pools.create(&PostParams::default(), &new).await {
+        Err(kube::Error::Api(error)) if error.code == 409 && warm.is_some() => {
+            let resize = Patch::Merge(json!({ "spec": wanted }));
+            pools.patch(names::DEFAULT_POOL, &PatchParams::default(), &resize).await
+        }
+        Err(kube::Error::Api(error)) if error.code == 409 => pools.get(names::DEFAULT_POOL).await,
+        created => created,
+    };
+    Ok(pool.context("cannot make the default pool")?.spec.replicas)
+}
+
+/// Waits until a program can be run, so that the first request is as fast as the others.
+async fn await_sandbox(client: Client, wanted: i32) -> anyhow::Result<()> {
+    if wanted == 0 {
+        return Ok(());
+    }
+    let pools: Api<SandboxPool> = Api::namespaced(client, NAMESPACE);
+    let ready = |pool: Option<&SandboxPool>| {
+        pool.and_then(|p| p.status.as_ref()).is_some_and(|status| status.ready_replicas > 0)
+    };
+    let waited =
+        tokio::time::timeout(FIRST_SANDBOX, await_condition(pools, names::DEFAULT_POOL, ready)).await;
+    waited
+        .context("no sandbox came up; the log lines above say why")?
+        .context("cannot watch the default pool")?;
+    Ok(())
+}
