@@ -7,7 +7,9 @@ use crate::api::{field_error::FieldError, kinds::Custom};
 
 /// Evaluates every rule; transition rules only when there is an old object.
 pub(crate) fn check(custom: &Custom, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    match validate_compiled(&custom.rules, new, old) {
+    let same_spec = old.is_some_and(|old| old.get("spec") == new.get("spec"));
+    let rules = if same_spec { &custom.same_spec_rules } else { &custom.rules };
+    match validate_compiled(rules, new, old) {
         Ok(()) => vec![],
         Err(errors) => errors.iter().map(|error| field_error(&custom.schema, new, error)).collect(),
     }
@@ -98,7 +100,8 @@ mod tests {
     fn texts(schema: Value, new: &Value, old: Option<&Value>) -> Vec<String> {
         let mut rules = compile_schema(&schema);
         slim(&mut rules);
-        let custom = Custom { schema, rules, patterns: HashMap::new(), scale: None };
+        let same_spec_rules = compile_schema(&schema);
+        let custom = Custom { schema, rules, same_spec_rules, patterns: HashMap::new(), scale: None };
         check(&custom, new, old).iter().map(ToString::to_string).collect()
     }
 

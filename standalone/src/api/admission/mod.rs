@@ -9,6 +9,7 @@ mod formats;
 mod list_type;
 mod meta;
 mod names;
+pub(crate) mod reflexive;
 mod schema;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -10,7 +10,10 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::{Class, Kind};
-use crate::api::{admission::cel, table::columns};
+use crate::api::{
+    admission::{cel, reflexive},
+    table::columns,
+};
 
 /// Why a definition cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,8 @@ pub(crate) struct ScalePaths {
 pub(crate) struct Custom {
     pub(crate) schema: Value,
     pub(crate) rules: CompiledSchema,
+    /// For updates that leave the spec alone, which most status writes are.
+    pub(crate) same_spec_rules: CompiledSchema,
     pub(crate) patterns: HashMap<String, Regex>,
     pub(crate) scale: Option<ScalePaths>,
 }
@@ -54,6 +59,7 @@ pub(crate) fn kind(definition: &CustomResourceDefinition) -> Result<Kind, Defini
     let schema = serde_json::to_value(schema)?;
     let custom = Custom {
         rules: compiled(&names.kind, &schema)?,
+        same_spec_rules: compiled(&names.kind, &reflexive::for_same_spec(&schema))?,
         patterns: patterns(&names.kind, &schema)?,
         scale: scale(version),
         schema,
