@@ -102,7 +102,7 @@ fn take_over(context: &Arc<Context>) {
             if let Some(answer) = pod.answer() {
                 takeover.answered(&facts.uid, answer.vacant, answer.holds.iter().cloned());
             } else if !facts.alive() {
-                takeover.gone(&facts.uid, facts.ended);
+                takeover.gone(&facts.uid, &facts.fate);
             }
         }
         for (key, entry) in &executions {

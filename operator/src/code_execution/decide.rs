@@ -131,7 +131,7 @@ pub(crate) fn decide(
     }
     let held = match &seen.permission {
         Permission::Attach { pod } => return Step::Attach(Arc::clone(pod)),
-        Permission::Lost(why) => return Step::Finish(Reason::Lost, failure(why)),
+        Permission::Over(reason, why) => return Step::Finish(*reason, failure(why)),
         Permission::Wait(until) => Some(*until),
         Permission::Start => None,
     };

@@ -227,10 +227,10 @@ impl Job {
 
     /// The end of a run of which nothing will be heard: out of memory when the kubelet says so.
     async fn lost(&self, message: &str) -> Ending {
-        if !self.run.pod.facts().out_of_memory && !self.run.pod.gone.is_cancelled() {
+        if !self.run.pod.facts().fate.out_of_memory && !self.run.pod.gone.is_cancelled() {
             let _ = timeout(LAST_WORDS, self.run.pod.gone.cancelled()).await;
         }
-        let reason = if self.run.pod.facts().out_of_memory { Reason::OutOfMemory } else { Reason::Lost };
+        let reason = if self.run.pod.facts().fate.out_of_memory { Reason::OutOfMemory } else { Reason::Lost };
         Ending::without_run(reason, status::failure(None, message))
     }
 }

@@ -4,7 +4,8 @@
 //! of the first list may run already when
 //! - an inventory names it: it is attached to, never started;
 //! - its status names a pod that held something or never answered;
-//! - its status is still the first one, and a pod of its pool could have been given it and cannot be asked any more.
+//! - a dead pod's last words name it;
+//! - its status is still the first one, and a pod of its pool could have been given it and left no word.
 //!
 //! A status that says `Queued` proves that it was not started, because a start after it is announced first.
 
@@ -15,18 +16,18 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use crds::ExecutionPhase;
+use crds::{ExecutionPhase, Reason};
 use tokio::time::Instant;
 
-use crate::key::Key;
+use crate::{key::Key, pool::facts::Fate};
 
 /// What the new leader found about one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pod {
     /// It has not been asked successfully.
     Silent { pool: Key },
-    /// It cannot be asked any more; what it ran ended then.
-    Dead { pool: Key, since: Option<DateTime<Utc>> },
+    /// It cannot be asked any more.
+    Dead { pool: Key, fate: Fate },
     /// It said what it holds.
     Answered { vacant: bool },
 }
@@ -54,7 +55,7 @@ pub(crate) enum Permission {
     /// It cannot be told yet; look again then, or when a pod has answered.
     Wait(Instant),
     /// It may have run, and nobody can say what came of it.
-    Lost(&'static str),
+    Over(Reason, &'static str),
 }
 
 /// What a new leader knows. It shrinks to nothing when all is known.
@@ -114,11 +115,11 @@ impl Takeover {
     }
 
     /// A pod can no longer be asked. What it has said before stays.
-    pub(crate) fn gone(&mut self, pod: &str, since: Option<DateTime<Utc>>) {
+    pub(crate) fn gone(&mut self, pod: &str, fate: &Fate) {
         if let Some(known) = self.pods.get_mut(pod)
             && let Pod::Silent { pool } = known
         {
-            *known = Pod::Dead { pool: pool.clone(), since };
+            *known = Pod::Dead { pool: pool.clone(), fate: fate.clone() };
         }
     }
 
@@ -147,11 +148,26 @@ impl Takeover {
             return Permission::Wait(self.barrier);
         }
         let Some(found) = self.inherited.get(uid) else { return Permission::Start };
+        if let Some(fate) = self.last_words(uid) {
+            let reason = if fate.out_of_memory { Reason::OutOfMemory } else { Reason::Lost };
+            return Permission::Over(reason, "its sandbox died while no operator was there");
+        }
         match found.phase {
             ExecutionPhase::Queued => Permission::Start,
             ExecutionPhase::Running => self.running(found, now),
             _ => self.pending(found, now),
         }
+    }
+
+    /// How the dead pod ended that had accepted this execution.
+    fn last_words(&self, uid: &str) -> Option<&Fate> {
+        self.pods.values().find_map(|pod| match pod {
+            Pod::Dead { fate, .. } => {
+                let told = fate.told.as_ref()?.execution_uid.as_deref()?;
+                (told == uid).then_some(fate)
+            }
+            Pod::Silent { .. } | Pod::Answered { .. } => None,
+        })
     }
 
     /// The pods that have not answered, with their pools.
@@ -166,27 +182,38 @@ impl Takeover {
     fn running(&self, found: &Inherited, now: Instant) -> Permission {
         match found.pod.as_deref().and_then(|pod| self.pods.get(pod)) {
             Some(Pod::Answered { vacant: true }) => Permission::Start,
+            // It had accepted nothing, or its last words would have named this execution.
+            Some(Pod::Dead { fate, .. }) if fate.told.is_some() => Permission::Start,
             Some(Pod::Silent { .. }) if now < self.lost => Permission::Wait(self.lost),
-            Some(Pod::Silent { .. }) => Permission::Lost("its pod does not answer"),
-            Some(Pod::Answered { .. } | Pod::Dead { .. }) | None => Permission::Lost("its pod is gone"),
+            Some(Pod::Silent { .. }) => Permission::Over(Reason::Lost, "its sandbox does not answer"),
+            Some(Pod::Dead { fate, .. }) if fate.out_of_memory => {
+                Permission::Over(Reason::OutOfMemory, "its sandbox ran out of memory")
+            }
+            Some(Pod::Answered { .. } | Pod::Dead { .. }) | None => {
+                Permission::Over(Reason::Lost, "its sandbox is gone")
+            }
         }
     }
 
     /// Nothing is known of it. It can have been started only in a pod of its pool.
     fn pending(&self, found: &Inherited, now: Instant) -> Permission {
-        let may_have_had_it = |pod: &Pod| match pod {
-            Pod::Dead { pool, since } => *pool == found.pool && since.is_none_or(|at| at >= found.created),
+        let left_no_word = |pod: &Pod| match pod {
+            Pod::Dead { pool, fate } => {
+                let since = fate.ended.is_none_or(|at| at >= found.created);
+                *pool == found.pool && fate.told.is_none() && since
+            }
             Pod::Silent { .. } | Pod::Answered { .. } => false,
         };
         if self.silent().any(|pool| *pool == found.pool) {
             return if now < self.lost {
                 Permission::Wait(self.lost)
             } else {
-                Permission::Lost("a pod that may have run it does not answer")
+                Permission::Over(Reason::Lost, "a sandbox that may have run it does not answer")
             };
         }
-        if self.pods.values().any(may_have_had_it) {
-            Permission::Lost("a pod that may have run it died while no operator was there")
+        if self.pods.values().any(left_no_word) {
+            let why = "a sandbox that may have run it died while no operator was there";
+            Permission::Over(Reason::Lost, why)
         } else {
             Permission::Start
         }
@@ -200,6 +227,8 @@ impl Takeover {
 
 #[cfg(test)]
 mod tests {
+    use protocol::TerminationMessage;
+
     use super::*;
 
     const WAIT: Duration = Duration::from_secs(17);
@@ -267,7 +296,7 @@ mod tests {
         let now = Instant::now();
         let mut takeover = takeover(now, ExecutionPhase::Pending, None);
         assert_eq!(takeover.permission("e1", now + WAIT), Permission::Wait(now + LOST));
-        assert!(matches!(takeover.permission("e1", now + LOST), Permission::Lost(_)));
+        assert!(matches!(takeover.permission("e1", now + LOST), Permission::Over(Reason::Lost, _)));
         takeover.answered(&"p1".into(), true, []);
         assert_eq!(takeover.permission("e1", now + LOST), Permission::Start, "a late answer is an answer");
     }
@@ -277,9 +306,30 @@ mod tests {
         let now = Instant::now();
         for (died, start) in [(Some(at(99)), true), (Some(at(100)), false), (None, false)] {
             let mut takeover = takeover(now, ExecutionPhase::Pending, None);
-            takeover.gone("p1", died);
+            takeover.gone("p1", &Fate { ended: died, ..Fate::default() });
             let permission = takeover.permission("e1", now);
             assert_eq!(permission == Permission::Start, start, "{died:?}: {permission:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_words_of_a_dead_pod_say_what_may_have_run() {
+        let now = Instant::now();
+        let after = |phase, told: Option<&str>, out_of_memory| {
+            let mut takeover = takeover(now, phase, Some("p1"));
+            let told = Some(TerminationMessage { execution_uid: told.map(str::to_owned) });
+            takeover.gone("p1", &Fate { ended: None, out_of_memory, told });
+            takeover.permission("e1", now)
+        };
+        for phase in [ExecutionPhase::Pending, ExecutionPhase::Queued, ExecutionPhase::Running] {
+            assert_eq!(after(phase, None, false), Permission::Start, "{phase:?}");
+            assert_eq!(after(phase, Some("e2"), true), Permission::Start, "{phase:?}");
+            assert!(
+                matches!(after(phase, Some("e1"), false), Permission::Over(Reason::Lost, _)),
+                "{phase:?}"
+            );
+            let killed = after(phase, Some("e1"), true);
+            assert!(matches!(killed, Permission::Over(Reason::OutOfMemory, _)), "{phase:?}");
         }
     }
 
@@ -297,7 +347,7 @@ mod tests {
     fn a_queued_execution_was_not_started_whatever_died() {
         let now = Instant::now();
         let mut takeover = takeover(now, ExecutionPhase::Queued, None);
-        takeover.gone("p1", None);
+        takeover.gone("p1", &Fate::default());
         assert_eq!(takeover.permission("e1", now), Permission::Start);
     }
 
@@ -310,11 +360,14 @@ mod tests {
             takeover.permission("e1", now + WAIT)
         };
         assert_eq!(running(|t| t.answered(&"p1".into(), true, [])), Permission::Start);
-        assert!(matches!(running(|t| t.answered(&"p1".into(), false, [])), Permission::Lost(_)));
-        assert!(matches!(running(|t| t.gone("p1", None)), Permission::Lost(_)));
+        assert!(matches!(
+            running(|t| t.answered(&"p1".into(), false, [])),
+            Permission::Over(Reason::Lost, _)
+        ));
+        assert!(matches!(running(|t| t.gone("p1", &Fate::default())), Permission::Over(Reason::Lost, _)));
         assert_eq!(running(|_| {}), Permission::Wait(now + LOST));
         let unknown = takeover(now, ExecutionPhase::Running, Some("p9"));
-        assert!(matches!(unknown.permission("e1", now + WAIT), Permission::Lost(_)));
+        assert!(matches!(unknown.permission("e1", now + WAIT), Permission::Over(Reason::Lost, _)));
     }
 
     #[test]
@@ -322,7 +375,7 @@ mod tests {
         let now = Instant::now();
         let mut takeover = takeover(now, ExecutionPhase::Pending, None);
         takeover.answered(&"p1".into(), false, ["e1".into()]);
-        takeover.gone("p1", None);
+        takeover.gone("p1", &Fate::default());
         assert_eq!(takeover.permission("e1", now), Permission::Attach { pod: "p1".into() });
     }
 }

@@ -5,9 +5,10 @@ use std::{net::IpAddr, sync::Arc};
 use chrono::{DateTime, Utc};
 use crds::labels;
 use k8s_openapi::{
-    api::core::v1::{ContainerStatus, Pod, PodStatus},
+    api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
+use protocol::TerminationMessage;
 
 use crate::key::Key;
 
@@ -34,6 +35,27 @@ pub(crate) struct Trouble {
     pub(crate) message: String,
 }
 
+/// How a pod's container ended, as far as the pod tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Fate {
+    /// When.
+    pub(crate) ended: Option<DateTime<Utc>>,
+    /// The kernel killed it for the memory it used.
+    pub(crate) out_of_memory: bool,
+    /// What its executor had accepted; absent when it left no word.
+    pub(crate) told: Option<TerminationMessage>,
+}
+
+impl Fate {
+    fn of(terminated: &ContainerStateTerminated) -> Self {
+        Self {
+            ended: terminated.finished_at.as_ref().map(time),
+            out_of_memory: terminated.reason.as_deref() == Some("OOMKilled"),
+            told: terminated.message.as_deref().and_then(TerminationMessage::parse),
+        }
+    }
+}
+
 /// What matters of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PodFacts {
@@ -51,10 +73,8 @@ pub(crate) struct PodFacts {
     pub(crate) created: DateTime<Utc>,
     /// When it will be gone at the latest, once it is being deleted.
     pub(crate) deleting: Option<DateTime<Utc>>,
-    /// When its container ended.
-    pub(crate) ended: Option<DateTime<Utc>>,
-    /// The kernel killed its container for the memory it used.
-    pub(crate) out_of_memory: bool,
+    /// How its container ended, when it has.
+    pub(crate) fate: Fate,
     pub(crate) trouble: Option<Trouble>,
 }
 
@@ -87,8 +107,7 @@ impl PodFacts {
             template: meta.annotations.as_ref().and_then(|a| a.get(labels::TEMPLATE_HASH)).cloned(),
             created: meta.creation_timestamp.as_ref().map_or(DateTime::UNIX_EPOCH, time),
             deleting: meta.deletion_timestamp.as_ref().map(time),
-            ended: terminated.and_then(|t| t.finished_at.as_ref()).map(time),
-            out_of_memory: terminated.is_some_and(|t| t.reason.as_deref() == Some("OOMKilled")),
+            fate: terminated.map(Fate::of).unwrap_or_default(),
             trouble: trouble(&status),
             key,
         })
@@ -175,10 +194,14 @@ mod tests {
 
     #[test]
     fn a_pod_whose_container_has_ended_is_dead_whatever_its_phase() {
-        let ended = json!({ "terminated": { "exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:00Z" } });
+        let ended = json!({ "terminated": {
+            "exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:00Z",
+            "message": "{\"executionUid\":\"e\"}",
+        }});
         let facts = facts("default", &state(&ended)).unwrap();
         assert_eq!(facts.life, Life::Dead);
-        assert!(facts.out_of_memory && facts.ended.is_some());
+        assert!(facts.fate.out_of_memory && facts.fate.ended.is_some());
+        assert_eq!(facts.fate.told.unwrap().execution_uid.as_deref(), Some("e"));
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub(crate) fn pod_changed(context: &Arc<Context>, entry: &Arc<PodEntry>) {
     if facts.alive() {
         inventory::ask_when_due(context, entry);
     } else {
-        context.takeover.lock().gone(&facts.uid, facts.ended);
+        context.takeover.lock().gone(&facts.uid, &facts.fate);
         wake_undecided(context);
     }
     settle(context, entry);
@@ -108,7 +108,7 @@ pub(crate) fn pod_gone(context: &Arc<Context>, entry: &Arc<PodEntry>) {
         memory.expected.seen(&facts.key.name);
         memory.expected.leaving(&facts.uid);
     });
-    context.takeover.lock().gone(&facts.uid, facts.ended);
+    context.takeover.lock().gone(&facts.uid, &facts.fate);
     wake_undecided(context);
     settle(context, entry);
     context.pool_queue.push(facts.pool.clone());

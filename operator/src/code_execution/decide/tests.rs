@@ -75,7 +75,7 @@ fn a_finished_execution_is_left_alone_whatever_else_is_true() {
     for phase in [ExecutionPhase::Succeeded, ExecutionPhase::Failed] {
         let finished = Observed { phase, cancel: true, ..seen(now) };
         assert_eq!(step(&finished, now), Step::Forget);
-        let lost = Observed { permission: Permission::Lost("x"), ..finished };
+        let lost = Observed { permission: Permission::Over(Reason::Lost, "x"), ..finished };
         assert_eq!(step(&lost, now), Step::Forget);
     }
 }
@@ -142,7 +142,12 @@ fn what_may_run_already_is_not_called_cancelled_or_invalid() {
 #[test]
 fn a_run_that_has_ended_is_concluded_before_anything_else() {
     let now = Instant::now();
-    let ended = Observed { run: Run::Ended, cancel: true, permission: Permission::Lost("x"), ..seen(now) };
+    let ended = Observed {
+        run: Run::Ended,
+        cancel: true,
+        permission: Permission::Over(Reason::Lost, "x"),
+        ..seen(now)
+    };
     assert_eq!(step(&ended, now), Step::Conclude);
 }
 
@@ -233,6 +238,7 @@ fn files_must_be_there_before_a_pod_is_asked_for() {
 #[test]
 fn what_is_lost_ends_as_lost() {
     let now = Instant::now();
-    let lost = Observed { permission: Permission::Lost("its pod is gone"), cancel: true, ..seen(now) };
+    let lost =
+        Observed { permission: Permission::Over(Reason::Lost, "its pod is gone"), cancel: true, ..seen(now) };
     assert_eq!(reason(&step(&lost, now)), Some(Reason::Lost));
 }
