@@ -8,7 +8,7 @@ use futures::{
     future::OptionFuture,
     stream::{self, BoxStream},
 };
-use serde_json::json;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::watch,
@@ -182,11 +182,11 @@ impl Events {
                 ];
                 let missing = rests.into_iter().filter(|(_, text)| !text.is_empty());
                 self.frames.extend(missing.map(|(stream, text)| output_frame(stream, text)));
-                self.frames.push_back(frame("result", &json!(stream_result(&finished))));
+                self.frames.push_back(frame("result", &stream_result(&finished)));
             }
             Some(Err(error)) => {
                 error.log();
-                self.frames.push_back(frame("error", &json!({"message": error.detail()})));
+                self.frames.push_back(frame("error", &ErrorData { message: error.detail() }));
             }
             None => {}
         }
@@ -232,10 +232,23 @@ fn output_frame(stream: OutputStream, text: &str) -> String {
         OutputStream::Stdout => "stdout",
         OutputStream::Stderr => "stderr",
     };
-    frame("output", &json!({"stream": name, "data": text}))
+    frame("output", &OutputData { stream: name, data: text })
 }
 
-fn frame(event: &str, data: &serde_json::Value) -> String {
+#[derive(Serialize)]
+struct OutputData<'a> {
+    stream: &'static str,
+    data: &'a str,
+}
+
+#[derive(Serialize)]
+struct ErrorData {
+    message: String,
+}
+
+/// One compact line of JSON: none of these can fail to be written.
+fn frame(event: &str, data: &impl Serialize) -> String {
+    let data = serde_json::to_string(data).unwrap_or_default();
     format!("event: {event}\ndata: {data}\n\n")
 }
 

@@ -69,7 +69,7 @@ async fn all(events: Events) -> Vec<String> {
 }
 
 const RESULT: &str =
-    "event: result\ndata: {\"duration_ms\":0,\"exit_code\":0,\"files\":[],\"timed_out\":false}\n\n";
+    "event: result\ndata: {\"exit_code\":0,\"timed_out\":false,\"duration_ms\":0,\"files\":[]}\n\n";
 
 #[tokio::test]
 async fn live_output_then_the_rest_then_the_result() {
@@ -81,9 +81,9 @@ async fn live_output_then_the_rest_then_the_result() {
     assert_eq!(
         frames,
         [
-            "event: output\ndata: {\"data\":\"hel\",\"stream\":\"stdout\"}\n\n",
-            "event: output\ndata: {\"data\":\"lo\",\"stream\":\"stdout\"}\n\n",
-            "event: output\ndata: {\"data\":\"late\",\"stream\":\"stderr\"}\n\n",
+            "event: output\ndata: {\"stream\":\"stdout\",\"data\":\"hel\"}\n\n",
+            "event: output\ndata: {\"stream\":\"stdout\",\"data\":\"lo\"}\n\n",
+            "event: output\ndata: {\"stream\":\"stderr\",\"data\":\"late\"}\n\n",
             RESULT,
         ]
     );

@@ -361,7 +361,7 @@ async fn a_stream_has_headers_output_and_a_result() {
     assert_eq!(answer.headers["cache-control"], "no-cache");
     assert_eq!(answer.headers["x-accel-buffering"], "no");
     let frames: Vec<_> = answer.text.split_terminator("\n\n").collect();
-    assert_eq!(frames[0], "event: output\ndata: {\"data\":\"hi\\n\",\"stream\":\"stdout\"}");
+    assert_eq!(frames[0], "event: output\ndata: {\"stream\":\"stdout\",\"data\":\"hi\\n\"}");
     assert_eq!(
         frames[1],
         "event: result\ndata: {\"exit_code\":0,\"timed_out\":false,\"duration_ms\":11,\"files\":[]}"

@@ -177,7 +177,7 @@ fn a_missing_field_is_told_with_the_object_that_lacks_it() {
     let Err(BeeRefusal::Problems(problems)) = read(&json!({"env": {}})) else { panic!("not refused") };
     let told = serde_json::to_value(&problems.entries()[0]).expect("JSON");
     assert_eq!(
-        found,
+        told,
         json!({"type": "missing", "loc": ["body", "source_code"], "msg": "Field required", "input": {"env": {}}})
     );
 }

@@ -18,33 +18,35 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use futures::StreamExt;
 use http::{Request, StatusCode};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 type Key = (String, String);
 /// What the operator writes into the status of a new execution, one after another.
-pub type Script = Box<dyn Fn(&Value) -> Vec<Value> + Send + Sync>;
+pub(crate) type Script = Box<dyn Fn(&Value) -> Vec<Value> + Send + Sync>;
 
-pub struct FakeApi {
+pub(crate) struct FakeApi {
     objects: Mutex<BTreeMap<Key, Value>>,
-    events: broadcast::Sender<(String, Value)>,
+    /// Every change, so that a watch can begin at any version.
+    log: Mutex<Vec<(u64, String, Value)>>,
+    changed: watch::Sender<()>,
     version: AtomicU64,
     script: Script,
     /// So many creates fail after they have stored the object.
-    pub creates_that_fail: AtomicUsize,
+    pub(crate) creates_that_fail: AtomicUsize,
     /// What creating an execution is refused with.
-    pub refusal: Mutex<Option<(StatusCode, String)>>,
+    pub(crate) refusal: Mutex<Option<(StatusCode, String)>>,
 }
 
 impl FakeApi {
-    pub fn new(script: Script) -> Arc<Self> {
+    pub(crate) fn new(script: Script) -> Arc<Self> {
         Arc::new(Self {
             objects: Mutex::default(),
-            events: broadcast::channel(1024).0,
+            log: Mutex::default(),
+            changed: watch::channel(()).0,
             version: AtomicU64::new(1),
             script,
             creates_that_fail: AtomicUsize::new(0),
@@ -52,7 +54,7 @@ impl FakeApi {
         })
     }
 
-    pub fn client(self: &Arc<Self>) -> kube::Client {
+    pub(crate) fn client(self: &Arc<Self>) -> kube::Client {
         let router = Router::new()
             .route("/apis/carrel.dev/v1alpha1/namespaces/default/{plural}", get(list).post(create))
             .route("/apis/carrel.dev/v1alpha1/namespaces/default/{plural}/{name}", get(read).patch(patch))
@@ -62,17 +64,18 @@ impl FakeApi {
     }
 
     /// Puts an object as it is.
-    pub fn put(&self, plural: &str, mut object: Value) -> Value {
+    pub(crate) fn put(&self, plural: &str, mut object: Value) -> Value {
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         object["metadata"]["resourceVersion"] = json!(version.to_string());
         let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
         let known = self.objects.lock().insert((plural.to_owned(), name), object.clone()).is_some();
         let kind = if known { "MODIFIED" } else { "ADDED" };
-        let _nobody_watches = self.events.send((plural.to_owned(), json!({"type": kind, "object": object})));
+        self.log.lock().push((version, plural.to_owned(), json!({"type": kind, "object": object})));
+        self.changed.send_replace(());
         object
     }
 
-    pub fn all(&self, plural: &str) -> Vec<Value> {
+    pub(crate) fn all(&self, plural: &str) -> Vec<Value> {
         self.objects
             .lock()
             .iter()
@@ -82,7 +85,7 @@ impl FakeApi {
     }
 
     /// Changes the one execution there is.
-    pub fn set_status(&self, status: &Value) {
+    pub(crate) fn set_status(&self, status: &Value) {
         let mut object = self.all("codeexecutions").pop().expect("an execution");
         object["status"] = status.clone();
         self.put("codeexecutions", object);
@@ -101,7 +104,9 @@ async fn list(
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Response {
     if query.get("watch").is_some_and(|watch| watch == "true" || watch == "1") {
-        return watch(&api, plural);
+        let version =
+            query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or_default();
+        return watch_from(api, plural, version);
     }
     let version = api.version.load(Ordering::Relaxed).to_string();
     let items = api.all(&plural);
@@ -117,21 +122,22 @@ fn matches(object: &Value, selector: Option<&String>) -> bool {
     pairs.into_iter().all(|(key, value)| object["metadata"]["labels"][key] == value)
 }
 
-fn watch(api: &FakeApi, plural: String) -> Response {
-    let events = tokio_stream_of(api.events.subscribe());
-    let lines = events.filter_map(move |(kind, event)| {
-        let line = (kind == plural).then(|| Ok::<_, Infallible>(Bytes::from(event.to_string() + "\n")));
-        async move { line }
+fn watch_from(api: Arc<FakeApi>, plural: String, version: u64) -> Response {
+    let changed = api.changed.subscribe();
+    let lines = futures::stream::unfold((api, changed, version), move |(api, mut changed, seen)| {
+        let plural = plural.clone();
+        async move {
+            loop {
+                let next = api.log.lock().iter().find(|(at, kind, _)| *at > seen && *kind == plural).cloned();
+                if let Some((at, _, event)) = next {
+                    let line = Ok::<_, Infallible>(Bytes::from(event.to_string() + "\n"));
+                    return Some((line, (api, changed, at)));
+                }
+                changed.changed().await.ok()?;
+            }
+        }
     });
     Body::from_stream(lines).into_response()
-}
-
-fn tokio_stream_of(
-    events: broadcast::Receiver<(String, Value)>,
-) -> impl futures::Stream<Item = (String, Value)> {
-    futures::stream::unfold(events, |mut events| async move {
-        events.recv().await.ok().map(|event| (event, events))
-    })
 }
 
 async fn create(
