@@ -8,7 +8,7 @@ use prometheus_client::{
 
 /// What takes a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types, reason = "the names of the variants are the label values")]
+#[expect(non_camel_case_types, reason = "the names of the variants are the label values")]
 pub enum Operation {
     /// `POST /v1/execute`.
     execute,
@@ -41,7 +41,7 @@ impl Operation {
 
 /// How an admitted request ended. A program's own failure is `ok`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types, reason = "the names of the variants are the label values")]
+#[expect(non_camel_case_types, reason = "the names of the variants are the label values")]
 pub enum Outcome {
     /// The program ended.
     ok,
@@ -53,7 +53,7 @@ pub enum Outcome {
 
 /// Why a request was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types, reason = "the names of the variants are the label values")]
+#[expect(non_camel_case_types, reason = "the names of the variants are the label values")]
 pub enum Rejection {
     /// All slots of this replica were taken.
     saturated,

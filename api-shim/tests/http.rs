@@ -1,5 +1,12 @@
 //! The service over its routes, against an API in memory: what a client sends and what it reads.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "clippy knows tests only by their attribute, and these files hold nothing but tests and their helpers"
+)]
+
 mod support;
 
 use std::{sync::Arc, time::Duration};
@@ -194,7 +201,7 @@ async fn stored_output_is_fetched_and_cut() {
     let status = Arc::new(parking_lot::Mutex::new(Value::Null));
     let script = Arc::clone(&status);
     let service = service_with(Box::new(move |_| vec![script.lock().clone()]), |config| {
-        config.spec.output_bytes = 100_000
+        config.spec.output_bytes = 100_000;
     })
     .await;
     let stored = service.blobs.put_bytes(long.clone().into()).await.expect("stored");

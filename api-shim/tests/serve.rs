@@ -1,0 +1,115 @@
+//! The service on real sockets: what only a connection can show.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "clippy knows tests only by their attribute, and these files hold nothing but tests and their helpers"
+)]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use api_shim::{App, ShimConfig, live::NoLiveOutput};
+use blobs::{Blobs, BlobsConfig};
+use serde_json::{Value, json};
+use support::FakeApi;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+struct Served {
+    address: std::net::SocketAddr,
+    api: Arc<FakeApi>,
+    stop: CancellationToken,
+    running: JoinHandle<std::io::Result<()>>,
+    _folder: tempfile::TempDir,
+}
+
+async fn serve(statuses: Vec<Value>) -> Served {
+    let api = FakeApi::new(Box::new(move |_| statuses.clone()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let blobs = Blobs::open(BlobsConfig::local(folder.path().join("blobs"))).await.expect("a store");
+    let app = App::new(ShimConfig::standalone("default"), api.client(), blobs, Arc::new(NoLiveOutput));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("an address");
+    let address = listener.local_addr().expect("an address");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(app.run(vec![listener], stop.clone()));
+    Served { address, api, stop, running, _folder: folder }
+}
+
+async fn connect(served: &Served, path: &str, host: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(served.address).await.expect("a connection");
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all((head + body).as_bytes()).await.expect("sent");
+    stream
+}
+
+/// Reads until the answer has this text.
+async fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut read = String::new();
+    let mut buffer = [0; 1024];
+    while !read.contains(text) {
+        let count = stream.read(&mut buffer).await.expect("read");
+        assert!(count > 0, "the connection ended after {read:?}");
+        read.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    read
+}
+
+async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+fn is_cancelled(api: &FakeApi) -> bool {
+    api.all("codeexecutions").iter().any(|object| object["spec"]["cancel"] == json!(true))
+}
+
+#[tokio::test]
+async fn a_stream_whose_connection_closes_is_cancelled() {
+    let served = serve(vec![json!({"phase": "Running"})]).await;
+    let mut client = connect(&served, "/v1/execute/stream", "localhost", "{\"code\":\"\"}").await;
+    let head = read_until(&mut client, "\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("connection: keep-alive"), "{head}");
+    drop(client);
+    eventually("cancelled", || is_cancelled(&served.api)).await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_connection_closes_before_the_start_is_cancelled_too() {
+    let served = serve(vec![]).await;
+    let client = connect(&served, "/v1/execute/stream", "localhost", "{\"code\":\"\"}").await;
+    eventually("created", || !served.api.all("codeexecutions").is_empty()).await;
+    drop(client);
+    eventually("cancelled", || is_cancelled(&served.api)).await;
+}
+
+#[tokio::test]
+async fn a_foreign_name_for_this_machine_is_refused() {
+    let served = serve(vec![]).await;
+    let mut client = connect(&served, "/v1/execute", "evil.example", "{\"code\":\"\"}").await;
+    assert!(read_until(&mut client, "}").await.starts_with("HTTP/1.1 403"));
+    assert!(served.api.all("codeexecutions").is_empty());
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_a_request_end_and_closes_idle_connections() {
+    let served = serve(vec![]).await;
+    let mut idle = TcpStream::connect(served.address).await.expect("a connection");
+    let mut busy = connect(&served, "/v1/execute", "localhost", "{\"code\":\"\"}").await;
+    eventually("created", || !served.api.all("codeexecutions").is_empty()).await;
+    served.stop.cancel();
+    assert_eq!(idle.read(&mut [0; 16]).await.expect("closed"), 0);
+    served.api.set_status(&json!({"phase": "Succeeded", "reason": "Completed", "exitCode": 0}));
+    assert!(read_until(&mut busy, "}").await.starts_with("HTTP/1.1 200"));
+    served.running.await.expect("no panic").expect("an orderly end");
+}
