@@ -35,6 +35,8 @@ impl Executor {
         command.env("CARREL_STATE_DIR", state).env("CARREL_PYTHON", &config.python);
         command.env("CARREL_TERMINATION_LOG", state.join(super::worker::TERMINATION_LOG));
         command.envs(config.matplotlib_cache.iter().map(|dir| ("CARREL_MPLCONFIGDIR", dir)));
+        // Each run is logged by the operator; of the executor only trouble is worth a line here.
+        command.env("CARREL_LOG", std::env::var_os("CARREL_LOG").unwrap_or_else(|| "warn".into()));
         // What the executor finds programs with; everything else of our environment stays here.
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         // The pipe to its stdin is the lifeline: it closes when this process ends, however it ends.

@@ -185,7 +185,9 @@ fn shim_config() -> anyhow::Result<ShimConfig> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    Ok(ShimConfig { namespace: NAMESPACE.to_owned(), ..loaded.shim })
+    let mut config = ShimConfig { namespace: NAMESPACE.to_owned(), ..loaded.shim };
+    "standalone".clone_into(&mut config.health.backend);
+    Ok(config)
 }
 
 /// The operator is the only one: nothing else reaches this API before it has ended.
