@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{CodeExecution, ExecutionPhase, Reason, code_execution::Failure};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -16,11 +16,16 @@ use super::{
 };
 use crate::{
     context::Context,
+    executor_client::Target,
     key::Key,
     metrics::{Kind, Stage},
     pool::{self, cache::PodEntry, reserve::Place, reserve::Ticket},
     report,
 };
+
+/// How often an unwanted run is asked for its end, and for how long.
+const UNWANTED_RETRY: Duration = Duration::from_millis(20);
+const UNWANTED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Does it. The answer is when to look again.
 pub(crate) async fn act(context: &Arc<Context>, key: &Key, entry: &Entry, step: Step) -> Result<Next, Error> {
@@ -264,6 +269,23 @@ fn throw_away(context: &Arc<Context>, pod: &Arc<PodEntry>, uid: &Arc<str>) {
     });
 }
 
+/// Ends a run that nobody wants any more, and lets the executor forget it as soon as it has ended, so that its pod
+/// goes at once. What cannot be ended so is ended with its pod.
+async fn end_unwanted(context: &Context, pod: &PodEntry, target: &Target, uid: &str) {
+    let forgotten = async {
+        while context.executor.cancel(target, uid).await.is_ok()
+            && context.executor.acknowledge(target, uid).await.is_err()
+        {
+            sleep(UNWANTED_RETRY).await;
+        }
+    };
+    tokio::select! {
+        () = forgotten => {}
+        () = pod.gone.cancelled() => {}
+        () = sleep(UNWANTED_PATIENCE) => {}
+    }
+}
+
 /// The object of a run or of a place in the queue is gone: the program is ended and its pod thrown away.
 pub(crate) fn abandon(context: &Arc<Context>, key: &Key, entry: &Entry) {
     context.live.end(&entry.uid);
@@ -273,10 +295,9 @@ pub(crate) fn abandon(context: &Arc<Context>, key: &Key, entry: &Entry) {
         let (task, uid) = (Arc::clone(context), Arc::clone(&entry.uid));
         context.supervisor.spawn(async move {
             if let Some(target) = run.pod.target() {
-                // Its pod is deleted next, so one try is enough.
-                let _ = task.executor.cancel(&target, &uid).await;
+                end_unwanted(&task, &run.pod, &target, &uid).await;
             }
-            throw_away(&task, &run.pod, &uid);
+            pool::spend(&task, &run.pod);
         });
     } else {
         release(context, entry);

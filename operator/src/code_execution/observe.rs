@@ -76,13 +76,14 @@ fn place(context: &Context, entry: &Entry) -> (Place, PoolState) {
     (place, pool)
 }
 
-/// The start deadline counts from the object's creation, also over a restart of the operator.
+/// The start deadline counts from where this leader saw the object, and over a restart from its creation, whose time
+/// has whole seconds. So it is never too early.
 fn deadline(context: &Context, entry: &Entry) -> Option<Instant> {
     let plan = entry.plan.as_ref().ok()?;
-    let end = plan.created + chrono::TimeDelta::from_std(plan.start_deadline?).ok()?;
+    let wait = plan.start_deadline?;
+    let end = plan.created + chrono::TimeDelta::from_std(wait + ONE_SECOND).ok()?;
     let left = end.signed_duration_since(context.clock.now()).to_std().unwrap_or_default();
-    // Creation times have whole seconds, so a short deadline counts from where this leader saw it.
-    Some((Instant::now() + left).max(entry.seen + plan.start_deadline?.min(ONE_SECOND)))
+    Some((Instant::now() + left).min(entry.seen + wait))
 }
 
 const ONE_SECOND: std::time::Duration = std::time::Duration::from_secs(1);

@@ -99,28 +99,32 @@ impl Takeover {
         self.listed = true;
     }
 
-    /// A pod has said what it holds.
+    /// A pod has said what it holds. The answer is whether that may change a permission.
     pub(crate) fn answered(
         &mut self,
         pod: &Arc<str>,
         vacant: bool,
         holds: impl IntoIterator<Item = Arc<str>>,
-    ) {
+    ) -> bool {
         for uid in holds {
             self.named.insert(uid, Arc::clone(pod));
         }
-        if let Some(known) = self.pods.get_mut(pod) {
-            *known = Pod::Answered { vacant };
+        match self.pods.get_mut(pod) {
+            Some(known) => {
+                *known = Pod::Answered { vacant };
+                true
+            }
+            None => false,
         }
     }
 
-    /// A pod can no longer be asked. What it has said before stays.
-    pub(crate) fn gone(&mut self, pod: &str, fate: &Fate) {
-        if let Some(known) = self.pods.get_mut(pod)
-            && let Pod::Silent { pool } = known
-        {
-            *known = Pod::Dead { pool: pool.clone(), fate: fate.clone() };
-        }
+    /// A pod can no longer be asked. What it has said before stays. The answer is whether that may change a
+    /// permission.
+    pub(crate) fn gone(&mut self, pod: &str, fate: &Fate) -> bool {
+        let Some(known) = self.pods.get_mut(pod) else { return false };
+        let Pod::Silent { pool } = known else { return false };
+        *known = Pod::Dead { pool: pool.clone(), fate: fate.clone() };
+        true
     }
 
     /// An execution has ended or is gone: nobody will ask for it again.

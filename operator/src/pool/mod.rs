@@ -17,7 +17,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use self::cache::{Answer, PodEntry};
+use self::{
+    cache::{Answer, PodEntry},
+    facts::PodFacts,
+};
 use crate::{backoff::Retry, context::Context, key::Key, report};
 
 /// Looks at one pool. The answer is when to look again even if nothing happens.
@@ -94,8 +97,7 @@ pub(crate) fn pod_changed(context: &Arc<Context>, entry: &Arc<PodEntry>) {
     if facts.alive() {
         inventory::ask_when_due(context, entry);
     } else {
-        context.takeover.lock().gone(&facts.uid, &facts.fate);
-        wake_undecided(context);
+        gone(context, &facts);
     }
     settle(context, entry);
     context.pool_queue.push(facts.pool.clone());
@@ -108,8 +110,7 @@ pub(crate) fn pod_gone(context: &Arc<Context>, entry: &Arc<PodEntry>) {
         memory.expected.seen(&facts.key.name);
         memory.expected.leaving(&facts.uid);
     });
-    context.takeover.lock().gone(&facts.uid, &facts.fate);
-    wake_undecided(context);
+    gone(context, &facts);
     settle(context, entry);
     context.pool_queue.push(facts.pool.clone());
 }
@@ -117,7 +118,7 @@ pub(crate) fn pod_gone(context: &Arc<Context>, entry: &Arc<PodEntry>) {
 /// An executor has said what it holds.
 fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: Answer) {
     let facts = entry.facts();
-    context.takeover.lock().answered(&facts.uid, answer.vacant, answer.holds.iter().cloned());
+    let changed = context.takeover.lock().answered(&facts.uid, answer.vacant, answer.holds.iter().cloned());
     let useless = !answer.usable && answer.holds.is_empty() && answer.trouble.is_none();
     for uid in &answer.holds {
         if !context.executions.wake(uid, &context.execution_queue) {
@@ -129,9 +130,19 @@ fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: Answer) {
     if useless {
         entry.spend();
     }
-    wake_undecided(context);
+    if changed {
+        wake_undecided(context);
+    }
     settle(context, entry);
     context.pool_queue.push(facts.pool.clone());
+}
+
+/// A pod can be asked no more.
+fn gone(context: &Context, facts: &PodFacts) {
+    let changed = context.takeover.lock().gone(&facts.uid, &facts.fate);
+    if changed {
+        wake_undecided(context);
+    }
 }
 
 /// Gives a usable pod out, and takes an unusable one back.
