@@ -48,14 +48,7 @@ pub(crate) const IMMUTABLE_REMEDY: &str = "create a new object, or use generateN
     printcolumn(name = "Pod", type_ = "string", json_path = ".status.podName", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     cel,
-    validation = rules::final_status("phase"),
-    validation = rules::final_status("reason"),
-    validation = rules::final_status("exitCode"),
-    validation = rules::final_status("signal"),
-    validation = rules::final_status("stdout"),
-    validation = rules::final_status("stderr"),
-    validation = rules::final_status("files"),
-    validation = rules::final_status("results")
+    validation = rules::final_status(&FINAL_FIELDS)
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = spec_rules()))]
@@ -283,6 +276,24 @@ pub const IMMUTABLE_FIELDS: [&str; 24] = [
     "workspaceRef",
     "poolRef",
     "ttlSecondsAfterFinished",
+];
+
+/// What of a status does not change any more once its phase is terminal.
+pub const FINAL_FIELDS: [&str; 14] = [
+    "phase",
+    "reason",
+    "exitCode",
+    "signal",
+    "stdout",
+    "stderr",
+    "files",
+    "filesStoredAs",
+    "filesCount",
+    "filesSkipped",
+    "filesSkippedCount",
+    "results",
+    "failure",
+    "completionTime",
 ];
 
 fn spec_rules() -> Vec<kube::core::Rule> {

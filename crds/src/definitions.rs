@@ -29,7 +29,19 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 
 /// A definition as YAML, as it is committed and put into the chart.
 pub fn yaml(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Error> {
-    serde_yaml::to_string(crd)
+    Ok(serde_yaml::to_string(crd)?.lines().map(|line| quoted(line) + "\n").collect())
+}
+
+/// kubectl and Helm read YAML 1.1, in which a bare `Off` is a boolean; the writer knows 1.2, in which it is text.
+fn quoted(line: &str) -> String {
+    const BOOLEANS: [&str; 8] = ["y", "n", "Y", "N", "on", "off", "yes", "no"];
+    let cut = line.rfind(": ").or_else(|| line.rfind("- ")).map_or(0, |at| at + 2);
+    match line.split_at_checked(cut) {
+        Some((before, value)) if BOOLEANS.iter().any(|word| word.eq_ignore_ascii_case(value)) => {
+            format!("{before}'{value}'")
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// The first status: the API shows it without a write.
@@ -79,6 +91,23 @@ mod tests {
             assert_eq!(crd.spec.scope, "Namespaced");
             let version = crd.spec.versions.first().unwrap();
             assert!(version.subresources.as_ref().unwrap().status.is_some(), "{:?}", crd.metadata.name);
+        }
+    }
+
+    #[test]
+    fn what_yaml_1_1_takes_for_a_boolean_is_quoted() {
+        for (line, expected) in [
+            ("  default: Off", "  default: 'Off'"),
+            ("  - No", "  - 'No'"),
+            ("  default: false", "  default: false"),
+            ("  y: 1", "  y: 1"),
+        ] {
+            assert_eq!(quoted(line), expected);
+        }
+        for crd in all() {
+            let text = yaml(&crd).unwrap();
+            let read: CustomResourceDefinition = serde_yaml::from_str(&text).unwrap();
+            assert_eq!(read, crd, "quoting changes nothing else");
         }
     }
 

@@ -18,12 +18,22 @@ pub(crate) fn exactly_one(fields: &[&str]) -> Rule {
         .message(format!("exactly one of {} must be set", fields.join(", ")).as_str())
 }
 
-/// Once the old phase is terminal, `field` of the status stays what it is.
-pub(crate) fn final_status(field: &str) -> Rule {
+/// Once the old phase is terminal, none of `fields` of the status changes.
+pub(crate) fn final_status(fields: &[&str]) -> Rule {
+    let unchanged: Vec<String> = fields
+        .iter()
+        .map(|field| {
+            format!(
+                "has(self.status.{field}) == has(oldSelf.status.{field}) && \
+                 (!has(self.status.{field}) || self.status.{field} == oldSelf.status.{field})"
+            )
+        })
+        .collect();
     Rule::new(format!(
         "!has(oldSelf.status) || !has(oldSelf.status.phase) || !(oldSelf.status.phase in ['Succeeded', 'Failed']) || \
-         (has(self.status) && has(self.status.{field}) == has(oldSelf.status.{field}) && \
-         (!has(self.status.{field}) || self.status.{field} == oldSelf.status.{field}))"
+         (has(self.status) && {})",
+        unchanged.join(" && ")
     ))
-    .message(format!("status.{field} is final: the execution has finished; create a new object to run again").as_str())
+    .message("the outcome in status is final: the execution has finished; create a new object to run again")
+    .reason(Reason::FieldValueForbidden)
 }

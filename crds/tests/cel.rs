@@ -149,7 +149,13 @@ fn final_fields() -> Vec<(&'static str, Value, Value)> {
         ("stdout", text("a"), text("b")),
         ("stderr", text("a"), Value::Null),
         ("files", file("a"), file("b")),
+        ("filesStoredAs", Value::Null, json!("a".repeat(64))),
+        ("filesCount", json!(1), json!(2)),
+        ("filesSkipped", json!([{"path": "s", "reason": "TooLarge"}]), Value::Null),
+        ("filesSkippedCount", json!(1), json!(0)),
         ("results", part("a"), part("b")),
+        ("failure", Value::Null, json!({"message": "m"})),
+        ("completionTime", json!("2026-01-01T00:00:00Z"), json!("2026-01-01T00:00:01Z")),
     ]
 }
 
@@ -167,8 +173,10 @@ fn a_terminal_status_is_final_and_any_other_is_not() {
     for (name, _, changed) in &fields {
         let new: CodeExecution = object("CodeExecution", &spec, &with(&status, name, changed));
         let text = new.validate_cel_update(&finished).unwrap_err().to_string();
-        assert!(text.contains(&format!("status.{name} is final")), "{name}: {text}");
+        assert!(text.contains("the outcome in status is final"), "{name}: {text}");
     }
+    let tried: Vec<&str> = fields.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(tried, crds::code_execution::FINAL_FIELDS, "a final field has no example here");
     let emptied: CodeExecution = object("CodeExecution", &spec, &Value::Null);
     assert!(emptied.validate_cel_update(&finished).is_err(), "a terminal status cannot be removed");
 }

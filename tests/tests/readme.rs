@@ -48,7 +48,7 @@ fn the_curl_lines_work_as_printed() {
     assert_eq!(onyx["stdout"], "hello\n42\n");
     assert_eq!((onyx["exit_code"].as_i64(), onyx["timed_out"].as_bool()), (Some(0), Some(false)));
     let bee: serde_json::Value = serde_json::from_str(&shell(&carrel, &blocks[1])).unwrap();
-    assert!(bee["files"]["/workspace/out.txt"].as_str().unwrap().starts_with("6b51"), "{bee}");
+    assert!(bee["files"]["/workspace/out.txt"].as_str().unwrap().starts_with("a4c3"), "{bee}");
 }
 
 #[test]
