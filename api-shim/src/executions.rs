@@ -1,7 +1,7 @@
 //! Create, read and cancel executions in the API. A create that was retried may find its own object:
 //! the name was chosen by us, so that object is ours.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crds::{CodeExecution, CodeExecutionSpec, labels};
 use kube::{
@@ -14,6 +14,23 @@ use crate::{error::ShimError, reasons::NoRoom};
 
 /// Pauses before the second and the further attempts of a create.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
+
+/// Which request an execution comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Finds its log lines.
+    pub request_id: String,
+    /// Its W3C trace context, when it sent one.
+    pub trace_parent: Option<String>,
+}
+
+impl Origin {
+    fn annotations(&self) -> BTreeMap<String, String> {
+        let request_id = Some((labels::REQUEST_ID, self.request_id.clone()));
+        let trace_parent = self.trace_parent.clone().map(|context| (labels::TRACE_PARENT, context));
+        [request_id, trace_parent].into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+}
 
 /// The executions of the tenant.
 #[derive(Debug, Clone)]
@@ -35,12 +52,12 @@ impl Executions {
         &self,
         name: &str,
         spec: CodeExecutionSpec,
-        request_id: &str,
+        origin: &Origin,
     ) -> Result<CodeExecution, ShimError> {
         let mut object = CodeExecution::new(name, spec);
         let metadata = &mut object.metadata;
         metadata.labels = Some([(labels::REPLICA.to_owned(), self.replica.clone())].into());
-        metadata.annotations = Some([(labels::REQUEST_ID.to_owned(), request_id.to_owned())].into());
+        metadata.annotations = Some(origin.annotations());
         let mut pauses = PAUSES.into_iter();
         let mut retried = false;
         loop {

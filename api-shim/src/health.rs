@@ -26,7 +26,7 @@ pub struct HealthAnswer {
     pub version: String,
     /// `kubernetes` or `standalone`.
     pub executor_backend: String,
-    /// The layers of isolation in force, or `none`.
+    /// The layers of network isolation in force, or `none`.
     pub network_isolation: String,
 }
 
@@ -50,7 +50,7 @@ pub struct Health {
     pool: String,
     rules: HealthRules,
     memory: Mutex<Memory>,
-    /// One live check at a time; those who come meanwhile share the next one.
+    /// One live check at a time; those who come meanwhile share it.
     flight: tokio::sync::Mutex<()>,
 }
 
@@ -91,11 +91,11 @@ impl Health {
         (self.answer(check), !stuck)
     }
 
-    /// The answer of a check that began after this call, shared with everybody who waits for one.
+    /// The answer of a check that completes after this call, shared with everybody who waits meanwhile.
     pub async fn live(&self) -> (HealthAnswer, bool) {
         let asked = Instant::now();
         let _flight = self.flight.lock().await;
-        let shared = self.memory.lock().last.clone().filter(|(_, begun)| *begun >= asked);
+        let shared = self.memory.lock().last.clone().filter(|(_, completed)| *completed >= asked);
         let check = match shared {
             Some((check, _)) => check,
             None => self.check_now().await,
@@ -105,7 +105,6 @@ impl Health {
     }
 
     async fn check_now(&self) -> Check {
-        let begun = Instant::now();
         let answer = tokio::time::timeout(self.rules.check_timeout, self.pools.get_opt(&self.pool)).await;
         let check = match answer {
             Err(_) => fault("the Kubernetes API did not answer in time".to_owned()),
@@ -119,7 +118,7 @@ impl Health {
                 isolation: pool.status.map(|status| status.isolation).unwrap_or_default(),
             },
         };
-        self.memory.lock().last = Some((check.clone(), begun));
+        self.memory.lock().last = Some((check.clone(), Instant::now()));
         check
     }
 
@@ -129,13 +128,16 @@ impl Health {
             message: check.fault,
             version: self.rules.version.clone(),
             executor_backend: self.rules.backend.clone(),
-            network_isolation: if check.isolation.is_empty() {
-                "none".to_owned()
-            } else {
-                check.isolation.join(", ")
-            },
+            network_isolation: network_layers(&check.isolation),
         }
     }
+}
+
+/// Of all layers of isolation those that are about the network; without one, `none`.
+fn network_layers(layers: &[String]) -> String {
+    let network: Vec<_> =
+        layers.iter().filter(|layer| layer.contains("network")).map(String::as_str).collect();
+    if network.is_empty() { "none".to_owned() } else { network.join(", ") }
 }
 
 fn fault(message: String) -> Check {
@@ -150,6 +152,18 @@ fn is_stuck(age: Duration, rules: &HealthRules) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_layers_of_the_network_isolate_the_network() {
+        let layers =
+            |names: &[&str]| network_layers(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(layers(&[]), "none");
+        assert_eq!(layers(&["rlimits", "landlock"]), "none");
+        assert_eq!(
+            layers(&["network-namespace", "seccomp", "network-policy"]),
+            "network-namespace, network-policy"
+        );
+    }
 
     #[test]
     fn a_check_is_stuck_after_three_intervals_and_its_own_time() {

@@ -12,6 +12,7 @@ use crate::{
         onyx::{self, OnyxRefusal, OnyxRequest},
     },
     error::ShimError,
+    executions::Origin,
     inputs::{Owner, onyx_sources},
     json::Value,
     runs::{Draft, InputName},
@@ -27,8 +28,8 @@ const REST_BYTES: usize = limits::SPEC_BYTES / 2 - 8 * 1024;
 pub struct Asked {
     /// Who.
     pub identity: Identity,
-    /// Which request.
-    pub request_id: String,
+    /// In which request.
+    pub origin: Origin,
     /// The present.
     pub now: DateTime<Utc>,
 }
@@ -86,5 +87,5 @@ fn fitting(spec: CodeExecutionSpec, inputs: Vec<InputName>, asked: &Asked) -> Re
         );
         return Err(ShimError::Problems(problems));
     }
-    Ok(Draft { spec, request_id: asked.request_id.clone(), inputs })
+    Ok(Draft { spec, origin: asked.origin.clone(), inputs })
 }

@@ -18,7 +18,7 @@ use crate::{
     admission::Slot,
     answer::Finished,
     error::ShimError,
-    executions::Executions,
+    executions::{Executions, Origin},
     metrics::{Metrics, Outcome, Rejection},
     outputs::Outputs,
     reasons::{Ending, NoRoom, NotRun, ending},
@@ -31,8 +31,8 @@ use crate::{
 pub struct Draft {
     /// The spec, with its long parts still in it.
     pub spec: CodeExecutionSpec,
-    /// Finds the log lines.
-    pub request_id: String,
+    /// Which request it comes from.
+    pub origin: Origin,
     /// What the inputs were called by the client, in the order of `spec.files`.
     pub inputs: Vec<InputName>,
 }
@@ -127,7 +127,7 @@ impl Runs {
         self.stage.long_parts(&mut draft.spec, &name).await?;
         let patience = patience(&draft.spec);
         let waiter = self.waiters.register(&name);
-        let object = self.executions.create(&name, draft.spec, &draft.request_id).await?;
+        let object = self.executions.create(&name, draft.spec, &draft.origin).await?;
         self.metrics.created(begin.elapsed().as_secs_f64());
         let uid = object.metadata.uid.unwrap_or_default();
         tracing::debug!(execution = name, uid, "created");

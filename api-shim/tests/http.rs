@@ -515,3 +515,15 @@ async fn readiness_fails_without_a_pool() {
         (StatusCode::SERVICE_UNAVAILABLE, Some("error"))
     );
 }
+
+#[tokio::test]
+async fn concurrent_readiness_calls_share_one_check() {
+    let service = service(ending(completed(""))).await;
+    let ask =
+        || async { send(&service, request("GET", "/ready").body(Body::empty()).expect("a request")).await };
+    assert_eq!(ask().await.status, StatusCode::OK);
+    let before = service.api.reads.load(std::sync::atomic::Ordering::Relaxed);
+    let answers = futures::future::join_all((0..16).map(|_| ask())).await;
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+    assert_eq!(service.api.reads.load(std::sync::atomic::Ordering::Relaxed) - before, 1);
+}

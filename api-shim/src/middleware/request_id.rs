@@ -6,19 +6,20 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::executions::Origin;
+
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of the request that is being served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(pub String);
+const TRACE_PARENT: &str = "traceparent";
 
-/// The middleware.
+/// The middleware. It leaves an [`Origin`] with the request.
 pub async fn request_id(mut request: Request, next: Next) -> Response {
     let id = sent_id(request.headers()).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let span = tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
     // Both forms of an id are ASCII, so the header can always be made.
     let header = HeaderValue::from_str(&id);
-    request.extensions_mut().insert(RequestId(id));
+    let trace_parent = sent_trace(request.headers()).map(str::to_owned);
+    request.extensions_mut().insert(Origin { request_id: id, trace_parent });
     let mut response = next.run(request).instrument(span).await;
     if let Ok(header) = header {
         response.headers_mut().insert(HEADER, header);
@@ -31,6 +32,14 @@ fn sent_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get(HEADER)?.to_str().ok()?;
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     ((1..=128).contains(&id.len()) && plain).then_some(id)
+}
+
+/// `version-trace-parent-flags` in lower-case hex; anything else is not passed on.
+fn sent_trace(headers: &HeaderMap) -> Option<&str> {
+    let context = headers.get(TRACE_PARENT)?.to_str().ok()?;
+    let hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let lengths: Vec<_> = context.split('-').map(|part| (part.len(), hex(part))).collect();
+    (lengths == [(2, true), (32, true), (16, true), (2, true)]).then_some(context)
 }
 
 #[cfg(test)]
@@ -46,6 +55,20 @@ mod tests {
         }
         for bad in ["", "a b", "a/b", "é", &"x".repeat(129)] {
             assert_eq!(sent_id(&sent(bad)), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_well_formed_trace_context_is_passed_on() {
+        let sent = |value: &'static str| {
+            HeaderMap::from_iter([(HeaderName::from_static(TRACE_PARENT), HeaderValue::from_static(value))])
+        };
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(sent_trace(&sent(good)), Some(good));
+        for bad in
+            ["", "00-0af7-b7ad6b7169203331-01", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"]
+        {
+            assert_eq!(sent_trace(&sent(bad)), None, "{bad}");
         }
     }
 }

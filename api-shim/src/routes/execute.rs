@@ -17,8 +17,8 @@ use crate::{
     body::{read_body, read_json},
     dispatch::{BeeForm, DIALECT_HEADER, DispatchError, Dispatched, dispatch},
     error::ShimError,
+    executions::Origin,
     metrics::Operation,
-    middleware::request_id::RequestId,
     prepare::{self, Asked},
     runs::Draft,
     schema::{ExecuteAnswer, ExecuteBody},
@@ -32,11 +32,11 @@ use crate::{
 pub async fn execute(
     State(app): State<Shared>,
     Extension(identity): Extension<Identity>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ShimError> {
-    let asked = Asked { identity, request_id, now: Utc::now() };
+    let asked = Asked { identity, origin, now: Utc::now() };
     let content = read_body(&headers, body, app.config.max_body_bytes).await?;
     let value = read_json(&content)?;
     drop(content);

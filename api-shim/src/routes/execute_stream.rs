@@ -16,8 +16,8 @@ use crate::{
     body::{read_body, read_json},
     error::ShimError,
     events::Events,
+    executions::Origin,
     metrics::Operation,
-    middleware::request_id::RequestId,
     prepare::{self, Asked},
     schema::OnyxBody,
     state::Shared,
@@ -30,12 +30,12 @@ use crate::{
 pub async fn execute_stream(
     State(app): State<Shared>,
     Extension(identity): Extension<Identity>,
-    Extension(RequestId(request_id)): Extension<RequestId>,
+    Extension(origin): Extension<Origin>,
     version: Version,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ShimError> {
-    let asked = Asked { identity, request_id, now: Utc::now() };
+    let asked = Asked { identity, origin, now: Utc::now() };
     let content = read_body(&headers, body, app.config.max_body_bytes).await?;
     let request = prepare::onyx_request(&app, &read_json(&content)?)?;
     drop(content);

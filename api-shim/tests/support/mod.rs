@@ -37,6 +37,8 @@ pub(crate) struct FakeApi {
     script: Script,
     /// So many creates fail after they have stored the object.
     pub(crate) creates_that_fail: AtomicUsize,
+    /// How often a single object was read.
+    pub(crate) reads: AtomicUsize,
     /// What creating an execution is refused with.
     pub(crate) refusal: Mutex<Option<(StatusCode, String)>>,
 }
@@ -50,6 +52,7 @@ impl FakeApi {
             version: AtomicU64::new(1),
             script,
             creates_that_fail: AtomicUsize::new(0),
+            reads: AtomicUsize::new(0),
             refusal: Mutex::new(None),
         })
     }
@@ -172,6 +175,8 @@ async fn create(
 }
 
 async fn read(State(api): State<Arc<FakeApi>>, Path(key): Path<Key>) -> Response {
+    api.reads.fetch_add(1, Ordering::Relaxed);
+    tokio::task::yield_now().await;
     match api.objects.lock().get(&key) {
         Some(object) => Json(object.clone()).into_response(),
         None => failure(StatusCode::NOT_FOUND, "NotFound", "not found"),
