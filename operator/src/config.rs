@@ -109,7 +109,7 @@ impl Default for Timings {
             lazy_queued: Duration::from_millis(limits::LAZY_QUEUED_MILLISECONDS),
             input_wait: Duration::from_secs(10),
             pod_grace: Duration::from_secs(5),
-            blob_grace: Duration::from_secs(60),
+            blob_grace: Duration::from_mins(1),
             expired_record: Duration::from_hours(24),
             pool_status: Duration::from_secs(1),
             executor_answer: Duration::from_secs(5),

@@ -128,7 +128,7 @@ fn take_over(context: &Arc<Context>) {
 }
 
 async fn watch_executions(context: Arc<Context>, lists: Arc<Lists>) {
-    let events = events::<DeserializeGuard<CodeExecution>>(&context, watcher::Config::default());
+    let events = events::<DeserializeGuard<CodeExecution>>(&context, &watcher::Config::default());
     let mut events = pin!(events);
     let mut listed = HashSet::new();
     while let Some((namespace, event)) = events.next().await {
@@ -165,7 +165,7 @@ fn execution_applied(context: &Arc<Context>, object: DeserializeGuard<CodeExecut
 
 async fn watch_pods(context: Arc<Context>, lists: Arc<Lists>) {
     let ours = watcher::Config::default().labels(labels::POOL);
-    let events = events::<Pod>(&context, ours);
+    let events = events::<Pod>(&context, &ours);
     let mut events = pin!(events);
     let mut listed = HashSet::new();
     while let Some((namespace, event)) = events.next().await {
@@ -207,7 +207,7 @@ fn pod_deleted(context: &Arc<Context>, uid: &str) {
 }
 
 async fn watch_pools(context: Arc<Context>, lists: Arc<Lists>) {
-    let events = events::<SandboxPool>(&context, watcher::Config::default());
+    let events = events::<SandboxPool>(&context, &watcher::Config::default());
     let mut events = pin!(events);
     let mut listed = HashSet::new();
     while let Some((namespace, event)) = events.next().await {
@@ -246,7 +246,7 @@ fn pool_deleted(context: &Arc<Context>, key: &Key) {
 }
 
 async fn watch_files(context: Arc<Context>) {
-    let events = events::<SandboxFile>(&context, watcher::Config::default());
+    let events = events::<SandboxFile>(&context, &watcher::Config::default());
     let mut events = pin!(events);
     let mut listed = HashSet::new();
     while let Some((namespace, event)) = events.next().await {
@@ -278,7 +278,7 @@ fn missing(known: impl IntoIterator<Item = Key>, listed: &HashSet<Key>, namespac
 /// taken up again where it was, with a growing wait.
 fn events<K>(
     context: &Context,
-    config: watcher::Config,
+    config: &watcher::Config,
 ) -> impl Stream<Item = (Option<String>, Event<K>)> + use<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>

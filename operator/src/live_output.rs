@@ -43,6 +43,7 @@ struct Inner {
 impl LiveOutputs {
     /// The output of an execution from its beginning, to the end of its run. An execution that has not started
     /// yet is waited for. `None` when it has ended already.
+    #[must_use]
     pub fn follow(&self, uid: &str) -> Option<impl futures::Stream<Item = LiveChunk> + Send + use<>> {
         let run = self.run(uid)?;
         let follower = Follower { changed: run.version.subscribe(), run, at: 0, segment: 0 };

@@ -13,6 +13,7 @@ use super::{
     run::Job,
     runs::{Left, Run},
     status::{self, Ending, PodPlace},
+    validate::Program,
 };
 use crate::{
     context::Context,
@@ -30,36 +31,36 @@ const UNWANTED_PATIENCE: Duration = Duration::from_secs(2);
 /// Does it. The answer is when to look again.
 pub(crate) async fn act(context: &Arc<Context>, key: &Key, entry: &Entry, step: Step) -> Result<Next, Error> {
     match step {
-        Step::Forget => forget(context, key, entry),
-        Step::Wait(until) => wait(context, key, entry, until),
-        Step::Queue => queue(context, key, entry),
+        Step::Forget => Ok(forget(context, key, entry)),
+        Step::Wait(until) => Ok(wait(context, key, entry, until)),
+        Step::Queue => Ok(queue(context, key, entry)),
         Step::ShowQueued(message) => show_queued(context, key, entry, &message).await,
         Step::ShowRunning(pod) => show_running(context, key, entry, &pod).await,
-        Step::Start(pod) => start(context, key, entry, &pod, true),
-        Step::Attach(pod) => start(context, key, entry, &pod, false),
-        Step::Cancel => cancel(context, key, entry),
-        Step::TryAnother => try_another(context, key, entry),
+        Step::Start(pod) => Ok(start(context, key, entry, &pod)),
+        Step::Attach(pod) => attach(context, key, entry, &pod).await,
+        Step::Cancel => Ok(cancel(context, key, entry)),
+        Step::TryAnother => Ok(try_another(context, key, entry)),
         Step::Conclude => conclude(context, key, entry).await,
         Step::Finish(reason, failure) => finish(context, key, entry, reason, failure).await,
     }
 }
 
-fn forget(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+fn forget(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
     release(context, entry);
     context.executions.remove(key);
-    Ok(Next::Rest(None))
+    Next::Rest(None)
 }
 
-fn wait(context: &Arc<Context>, key: &Key, entry: &Entry, until: Option<Instant>) -> Result<Next, Error> {
+fn wait(context: &Arc<Context>, key: &Key, entry: &Entry, until: Option<Instant>) -> Next {
     if entry.phase == ExecutionPhase::Queued {
         // It waits in earnest: the texts are read again when a pod is there.
         context.executions.update(key, &entry.uid, |entry| entry.program = None);
     }
-    Ok(Next::Rest(until.map(|until| until.saturating_duration_since(Instant::now()))))
+    Next::Rest(until.map(|until| until.saturating_duration_since(Instant::now())))
 }
 
-fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
-    let Ok(plan) = &entry.plan else { return Ok(Next::Again) };
+fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
+    let Ok(plan) = &entry.plan else { return Next::Again };
     let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone() };
     let place = context.reserve.lock().request(&plan.pool, &plan.scope, &ticket);
     match place {
@@ -72,7 +73,7 @@ fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error
     }
     // Either way the pool is one pod short of what it wants.
     context.pool_queue.push(plan.pool.clone());
-    Ok(Next::Again)
+    Next::Again
 }
 
 async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str) -> Result<Next, Error> {
@@ -86,7 +87,7 @@ async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str)
 }
 
 async fn show_running(context: &Context, key: &Key, entry: &Entry, pod: &str) -> Result<Next, Error> {
-    let Some(pod) = context.pods.get(pod) else { return lost_pod(context, entry, pod) };
+    let Some(pod) = context.pods.get(pod) else { return Ok(lost_pod(context, entry, pod)) };
     let generation = entry.plan.as_ref().ok().and_then(|plan| plan.generation);
     let facts = pod.facts();
     let patch = status::running(&PodPlace::of(&facts), generation, context.clock.now());
@@ -99,30 +100,45 @@ async fn show_running(context: &Context, key: &Key, entry: &Entry, pod: &str) ->
 }
 
 /// The pod went between the decision and now.
-fn lost_pod(context: &Context, entry: &Entry, pod: &str) -> Result<Next, Error> {
+fn lost_pod(context: &Context, entry: &Entry, pod: &str) -> Next {
     if let Ok(plan) = &entry.plan {
         context.reserve.lock().remove_pod(&plan.pool, pod);
     }
-    Ok(Next::Again)
+    Next::Again
 }
 
-fn start(context: &Arc<Context>, key: &Key, entry: &Entry, pod: &str, fresh: bool) -> Result<Next, Error> {
-    let Ok(plan) = &entry.plan else { return Ok(Next::Again) };
+fn start(context: &Arc<Context>, key: &Key, entry: &Entry, pod: &str) -> Next {
+    let Some(pod_entry) = context.pods.get(pod) else { return lost_pod(context, entry, pod) };
+    let program = entry.program.clone();
+    follow(context, key, entry, pod_entry, program)
+}
+
+/// A pod has it already, from an earlier leader.
+async fn attach(context: &Arc<Context>, key: &Key, entry: &Entry, pod: &Arc<str>) -> Result<Next, Error> {
     let Some(pod_entry) = context.pods.get(pod) else {
-        if fresh {
-            return lost_pod(context, entry, pod);
-        }
-        return attach_to_nothing(context, key, entry);
+        let failure = status::failure(None, "the sandbox was lost while the program may have run");
+        return finish(context, key, entry, Reason::Lost, failure).await;
     };
-    if !fresh {
+    if let Ok(plan) = &entry.plan {
         let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone() };
-        context.reserve.lock().adopt(&plan.pool, &pod.into(), &ticket);
+        context.reserve.lock().adopt(&plan.pool, pod, &ticket);
     }
+    Ok(follow(context, key, entry, pod_entry, None))
+}
+
+/// Begins the task of a run.
+fn follow(
+    context: &Arc<Context>,
+    key: &Key,
+    entry: &Entry,
+    pod: Arc<PodEntry>,
+    program: Option<Arc<Program>>,
+) -> Next {
+    let Ok(plan) = &entry.plan else { return Next::Again };
     let waited = Instant::now().duration_since(entry.seen);
-    context.metrics.stage(Stage::Queue, waited);
     let run = Run {
         uid: Arc::clone(&entry.uid),
-        pod: pod_entry,
+        pod,
         since: Instant::now(),
         queued_milliseconds: i64::try_from(waited.as_millis()).unwrap_or(i64::MAX),
         cancel: CancellationToken::new(),
@@ -130,45 +146,31 @@ fn start(context: &Arc<Context>, key: &Key, entry: &Entry, pod: &str, fresh: boo
     };
     if !context.runs.begin(key, run.clone()) {
         // An earlier object of this name still has one; it is ended when its deletion is seen.
-        return Ok(Next::Rest(Some(Duration::from_millis(50))));
+        return Next::Rest(Some(Duration::from_millis(50)));
     }
-    let program = if fresh { entry.program.clone() } else { None };
+    context.metrics.stage(Stage::Queue, waited);
     let job = Job { context: Arc::clone(context), key: key.clone(), run, plan: Arc::clone(plan), program };
     context.supervisor.spawn(job.follow());
     // The run's task has the texts now and lets them go when they are sent.
     context.executions.update(key, &entry.uid, |entry| entry.program = None);
-    Ok(Next::Again)
+    Next::Again
 }
 
-/// An inventory named it, and the pod is gone by now.
-fn attach_to_nothing(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
-    let failure = status::failure(None, "the sandbox was lost while the program may have run");
-    let (context, key, entry) = (Arc::clone(context), key.clone(), entry.clone());
-    let task = Arc::clone(&context);
-    context.supervisor.spawn(async move {
-        if let Err(error) = finish(&task, &key, &entry, Reason::Lost, failure).await {
-            tracing::warn!(execution = %key, %error, "its loss could not be written yet");
-            task.execution_queue.push_at(key, Instant::now() + Duration::from_secs(1));
-        }
-    });
-    Ok(Next::Rest(None))
-}
-
-fn cancel(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+fn cancel(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
     if let Some(run) = context.runs.get(key).filter(|run| run.uid == entry.uid) {
         run.cancel.cancel();
     }
-    Ok(Next::Again)
+    Next::Again
 }
 
-fn try_another(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+fn try_another(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
     context.metrics.refusals.inc();
     if let Some(run) = context.runs.take(key, &entry.uid) {
         pool::spend(context, &run.pod);
     }
     context.takeover.lock().forget(&entry.uid);
     context.executions.update(key, &entry.uid, |entry| entry.attempts += 1);
-    Ok(Next::Again)
+    Next::Again
 }
 
 /// Writes what came of a run, then lets the executor forget it and throws the pod away.

@@ -54,7 +54,7 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
     let kept = number(files.len() as u64);
     let (files, files_stored_as) = inline_files(context, files).await;
     let skipped_count = files_skipped_count + failed.len() as u64;
-    let skipped = files_skipped.into_iter().map(skipped_file).chain(failed).collect();
+    let skipped = files_skipped.iter().map(skipped_file).chain(failed).collect();
     let collect = timings.collect_milliseconds + u64::try_from(began.elapsed().as_millis()).unwrap_or(0);
     Collected {
         stdout: out,
@@ -175,7 +175,7 @@ async fn inline_files(context: &Context, files: Vec<OutputFile>) -> (Vec<OutputF
     (files.into_iter().take_while(fits).collect(), stored)
 }
 
-fn skipped_file(file: protocol::SkippedFile) -> SkippedFile {
+fn skipped_file(file: &protocol::SkippedFile) -> SkippedFile {
     let reason = match file.reason {
         SkipReason::Unreadable => kinds::SkipReason::Unreadable,
         SkipReason::NameNotUtf8 => kinds::SkipReason::NameNotUtf8,

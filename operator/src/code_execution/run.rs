@@ -46,7 +46,7 @@ pub(crate) struct Job {
 enum Followed {
     Outcome(Box<Outcome>),
     NotStarted(String),
-    Refused(Ending),
+    Refused(Box<Ending>),
     /// Nobody can say what came of it.
     Lost,
 }
@@ -71,7 +71,7 @@ impl Job {
         let followed = self.frames(target, &live, &mut started).await;
         let ending = match followed {
             Followed::NotStarted(message) => return Left::NotStarted(message),
-            Followed::Refused(ending) => ending,
+            Followed::Refused(ending) => *ending,
             Followed::Lost => self.lost("the sandbox was lost while the program may have run").await,
             Followed::Outcome(outcome) => {
                 let (reason, exit_code, signal, failure) = status::meaning(&outcome.end);
@@ -80,7 +80,7 @@ impl Job {
                 self.context.metrics.stage(Stage::Collect, began.elapsed());
                 let collected = Some(collected);
                 let started = started.or_else(|| Some(self.context.clock.now()));
-                let failure = failure.map(|f| collect::renamed(f));
+                let failure = failure.map(collect::renamed);
                 Ending { reason, exit_code, signal, failure, started, place: None, collected }
             }
         };
@@ -111,7 +111,7 @@ impl Job {
                 Err(Trouble::Call(error)) => {
                     match verdict(&error, accepted) {
                         Verdict::Elsewhere => return Followed::NotStarted(error.to_string()),
-                        Verdict::Invalid => return Followed::Refused(invalid(error)),
+                        Verdict::Invalid => return Followed::Refused(Box::new(invalid(error))),
                         Verdict::TooLate if late >= LATE_REQUESTS => {
                             return Followed::NotStarted(error.to_string());
                         }
@@ -222,7 +222,7 @@ impl Job {
             other => return Followed::NotStarted(other.to_string()),
         };
         tracing::info!(execution = %self.key, uid = %self.run.uid, "its files were no longer there at its start");
-        Followed::Refused(Ending::without_run(reason, failure))
+        Followed::Refused(Box::new(Ending::without_run(reason, failure)))
     }
 
     /// The end of a run of which nothing will be heard: out of memory when the kubelet says so.
@@ -281,9 +281,8 @@ fn verdict(error: &CallError, accepted: bool) -> Verdict {
 fn refusal(body: &ErrorBody, accepted: bool) -> Verdict {
     match (body.code, accepted) {
         (ErrorCode::TokenExpired, false) => Verdict::TooLate,
-        (ErrorCode::TokenExpired | ErrorCode::OldEpoch, true) => Verdict::Again,
+        (ErrorCode::TokenExpired | ErrorCode::OldEpoch, true) | (ErrorCode::Internal, _) => Verdict::Again,
         (ErrorCode::InvalidRequest | ErrorCode::TooLarge, false) => Verdict::Invalid,
-        (ErrorCode::Internal, _) => Verdict::Again,
         (_, false) => Verdict::Elsewhere,
         // The same address is another pod by now, or the executor has forgotten the run.
         (_, true) => Verdict::Unknown,

@@ -147,8 +147,9 @@ pub(crate) fn within_budget(mut status: CodeExecutionStatus) -> CodeExecutionSta
     if crds::size::check_status(&status).is_err() {
         status.results = Vec::new();
         status.files = Vec::new();
-        status.failure.get_or_insert_default().message =
-            "parts of the status were too large and left out".to_owned();
+        let failure = status.failure.take().unwrap_or_default();
+        let message = "parts of the status were too large and left out".to_owned();
+        status.failure = Some(Failure { message, ..failure });
     }
     status
 }

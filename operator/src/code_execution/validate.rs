@@ -320,7 +320,7 @@ mod tests {
 
     use super::*;
 
-    fn check(spec: Value) -> Result<(Plan, Program), Failure> {
+    fn check(spec: &Value) -> Result<(Plan, Program), Failure> {
         let mut object = json!({
             "apiVersion": "carrel.dev/v1alpha1", "kind": "CodeExecution",
             "metadata": { "namespace": "ns", "name": "a", "uid": "u" },
@@ -361,8 +361,7 @@ mod tests {
             (json!({ "limits": { "outputBytes": -1 } }), "limits.outputBytes"),
             (json!({ "timeoutMilliseconds": 0 }), "timeoutMilliseconds"),
         ] {
-            let failure =
-                check(spec.clone()).expect_err(&spec.to_string().chars().take(80).collect::<String>());
+            let failure = check(&spec).expect_err(&spec.to_string().chars().take(80).collect::<String>());
             assert_eq!(failure.field.as_deref(), Some(field));
             assert!(!failure.message.is_empty());
         }
@@ -380,14 +379,14 @@ mod tests {
             json!({ "tool": { "inputJSON": "[1]" } }),
             json!({ "limits": { "memory": "512Mi" } }),
         ] {
-            assert!(check(spec.clone()).is_ok(), "{spec}");
+            assert!(check(&spec).is_ok(), "{spec}");
         }
     }
 
     #[test]
     fn the_limits_arrive_in_the_executors_units() {
         let limits = json!({ "memory": "1Ki", "cpuMilliseconds": 5, "processes": 6, "outputBytes": 7 });
-        let (plan, _) = check(json!({ "limits": limits })).unwrap();
+        let (plan, _) = check(&json!({ "limits": limits })).unwrap();
         assert_eq!(plan.limits.memory_bytes, Some(1024));
         assert_eq!((plan.limits.cpu_milliseconds, plan.limits.processes), (Some(5), Some(6)));
         assert_eq!((plan.limits.output_bytes, plan.limits.files), (7, 1000));

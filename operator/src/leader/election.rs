@@ -161,14 +161,13 @@ impl Election {
 
     /// Takes the Lease; `None` when somebody else was faster.
     async fn write(&self, read: Option<&Lease>, epoch: u64) -> Result<Option<Lease>, ElectionError> {
-        let written = match read {
-            Some(lease) => self.write_over(lease, epoch).await,
-            None => {
-                let now = self.clock.now();
-                let lease = lease::held(None, NAME, &self.identity, epoch, self.duration, now);
-                let created = self.api.create(&PostParams::default(), &lease).await;
-                created.inspect(|_| self.hold(epoch, now))
-            }
+        let written = if let Some(lease) = read {
+            self.write_over(lease, epoch).await
+        } else {
+            let now = self.clock.now();
+            let lease = lease::held(None, NAME, &self.identity, epoch, self.duration, now);
+            let created = self.api.create(&PostParams::default(), &lease).await;
+            created.inspect(|_| self.hold(epoch, now))
         };
         match written {
             Ok(lease) => Ok(Some(lease)),

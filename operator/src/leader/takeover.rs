@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     const WAIT: Duration = Duration::from_secs(17);
-    const LOST: Duration = Duration::from_secs(60);
+    const LOST: Duration = Duration::from_mins(1);
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()
@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn a_running_execution_starts_again_only_when_its_pod_never_held_anything() {
         let now = Instant::now();
-        let running = |change: fn(&mut Takeover)| {
+        let running = |change: fn(&mut Takeover) -> bool| {
             let mut takeover = takeover(now, ExecutionPhase::Running, Some("p1"));
             change(&mut takeover);
             takeover.permission("e1", now + WAIT)
@@ -369,7 +369,7 @@ mod tests {
             Permission::Over(Reason::Lost, _)
         ));
         assert!(matches!(running(|t| t.gone("p1", &Fate::default())), Permission::Over(Reason::Lost, _)));
-        assert_eq!(running(|_| {}), Permission::Wait(now + LOST));
+        assert_eq!(running(|_| false), Permission::Wait(now + LOST));
         let unknown = takeover(now, ExecutionPhase::Running, Some("p9"));
         assert!(matches!(unknown.permission("e1", now + WAIT), Permission::Over(Reason::Lost, _)));
     }

@@ -61,8 +61,8 @@ async fn delete_pod(context: &Context, key: &Key, pod: PodView) {
 }
 
 async fn create_pods(context: &Context, key: &Key, pool: &ValidPool, count: usize) {
-    let creates: Vec<_> = std::iter::repeat_with(|| create_pod(context, key, pool)).take(count).collect();
-    let mut created = stream::iter(creates).buffer_unordered(AT_ONCE);
+    let requests: Vec<_> = std::iter::repeat_with(|| create_pod(context, key, pool)).take(count).collect();
+    let mut created = stream::iter(requests).buffer_unordered(AT_ONCE);
     let mut failed = None;
     while let Some(result) = created.next().await {
         if let Err(error) = result {

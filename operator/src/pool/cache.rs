@@ -110,16 +110,13 @@ impl Pods {
     /// Takes in what a watch has shown.
     pub(crate) fn apply(&self, facts: PodFacts) -> Arc<PodEntry> {
         let mut all = self.all.lock();
-        let entry = match all.get(&facts.uid) {
-            Some(entry) => {
-                *entry.facts.write() = Arc::new(facts);
-                Arc::clone(entry)
-            }
-            None => {
-                let entry = Arc::new(PodEntry::new(facts.clone()));
-                all.insert(facts.uid, Arc::clone(&entry));
-                entry
-            }
+        let entry = if let Some(entry) = all.get(&facts.uid) {
+            *entry.facts.write() = Arc::new(facts);
+            Arc::clone(entry)
+        } else {
+            let entry = Arc::new(PodEntry::new(facts.clone()));
+            all.insert(facts.uid, Arc::clone(&entry));
+            entry
         };
         drop(all);
         if !entry.facts().alive() {

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 /// After this an expectation is given up: its event was missed in a gap of the watch.
-const EXPIRY: Duration = Duration::from_secs(60);
+const EXPIRY: Duration = Duration::from_mins(1);
 
 /// Pods of one pool that are being made or deleted.
 #[derive(Debug, Default)]

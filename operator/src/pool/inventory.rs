@@ -33,7 +33,7 @@ async fn ask(context: Arc<Context>, entry: Arc<PodEntry>) {
         match once(&context, &entry).await {
             Ok(answer) => break answer,
             Err(error) => {
-                tracing::debug!(pod = %entry.facts().key, %error, "the executor gave no inventory yet")
+                tracing::debug!(pod = %entry.facts().key, %error, "the executor gave no inventory yet");
             }
         }
         tokio::select! {

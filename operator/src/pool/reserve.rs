@@ -133,16 +133,12 @@ impl PoolReserve {
         if let Some(place) = self.place(&ticket.uid) {
             return place;
         }
-        match self.idle.pop_front() {
-            Some(pod) => {
-                self.grant(&pod, ticket.clone());
-                Place::Granted(pod)
-            }
-            None => {
-                self.queue.push(scope, ticket.clone());
-                Place::Waiting
-            }
+        if let Some(pod) = self.idle.pop_front() {
+            self.grant(&pod, ticket.clone());
+            return Place::Granted(pod);
         }
+        self.queue.push(scope, ticket.clone());
+        Place::Waiting
     }
 
     fn place(&self, execution: &str) -> Option<Place> {
@@ -236,10 +232,6 @@ mod tests {
         Ticket { uid: name.into(), key: Key::new("ns", name) }
     }
 
-    fn scope(name: &str) -> Scope {
-        Some(name.into())
-    }
-
     fn names(reserve: &mut Reserve, count: usize) -> Vec<String> {
         (0..count)
             .map(|n| reserve.offer(&pool(), &format!("pod{n}").into()).unwrap().uid.to_string())
@@ -261,7 +253,7 @@ mod tests {
     fn scopes_take_turns_and_each_keeps_its_order() {
         let mut reserve = Reserve::default();
         for (name, who) in [("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("c1", "c"), ("b2", "b")] {
-            reserve.request(&pool(), &scope(who), &ticket(name));
+            reserve.request(&pool(), &Some(who.into()), &ticket(name));
         }
         assert_eq!(names(&mut reserve, 6), ["a1", "b1", "c1", "a2", "b2", "a3"]);
     }
@@ -269,11 +261,11 @@ mod tests {
     #[test]
     fn a_scope_that_comes_back_does_not_jump_the_queue() {
         let mut reserve = Reserve::default();
-        reserve.request(&pool(), &scope("a"), &ticket("a1"));
-        reserve.request(&pool(), &scope("b"), &ticket("b1"));
+        reserve.request(&pool(), &Some("a".into()), &ticket("a1"));
+        reserve.request(&pool(), &Some("b".into()), &ticket("b1"));
         assert_eq!(names(&mut reserve, 1), ["a1"]);
-        reserve.request(&pool(), &scope("a"), &ticket("a2"));
-        reserve.request(&pool(), &scope("b"), &ticket("b2"));
+        reserve.request(&pool(), &Some("a".into()), &ticket("a2"));
+        reserve.request(&pool(), &Some("b".into()), &ticket("b2"));
         let mut rest = Vec::new();
         for n in 10..13 {
             rest.push(reserve.offer(&pool(), &format!("pod{n}").into()).unwrap().uid.to_string());

@@ -85,17 +85,14 @@ async fn renew(context: &Context, key: &Key, file: &SandboxFile) -> Result<(), E
         Some(digest) => context.blobs.exists(digest).await.map_err(Error::Store)?,
         None => false,
     };
-    let new = match digest.filter(|_| present) {
-        Some(digest) => {
-            context.gc.touch(digest.as_str());
-            let size = old.size_bytes.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
-            let ready = status::ready(file, digest.as_str(), size, now);
-            SandboxFileStatus { active_downloads: Vec::new(), continuations: 0, ..ready }
-        }
-        None => {
-            let failed = status::failed(file, "its bytes are no longer in the store", now);
-            SandboxFileStatus { observed_registration: file.spec.registration, ..failed }
-        }
+    let new = if let Some(digest) = digest.filter(|_| present) {
+        context.gc.touch(digest.as_str());
+        let size = old.size_bytes.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+        let ready = status::ready(file, digest.as_str(), size, now);
+        SandboxFileStatus { active_downloads: Vec::new(), continuations: 0, ..ready }
+    } else {
+        let failed = status::failed(file, "its bytes are no longer in the store", now);
+        SandboxFileStatus { observed_registration: file.spec.registration, ..failed }
     };
     write(context, key, file, &new).await
 }

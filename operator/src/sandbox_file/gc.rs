@@ -118,7 +118,7 @@ async fn delete(context: &Context, digest: &str) {
 mod tests {
     use super::*;
 
-    const GRACE: Duration = Duration::from_secs(60);
+    const GRACE: Duration = Duration::from_mins(1);
 
     #[test]
     fn bytes_are_due_after_their_grace_and_not_while_they_were_put_again() {

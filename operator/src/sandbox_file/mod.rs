@@ -55,8 +55,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
 }
 
 async fn step(context: &Context, key: &Key) -> Result<Option<DateTime<Utc>>, Error> {
-    if let Some(until) = observe::idle_until(context, key) {
-        return Ok(until);
+    if let Some(facts) = context.files.get(key)
+        && observe::is_quiet(&facts, context.clock.now())
+    {
+        return Ok(facts.expires_at);
     }
     let Some((file, observed)) = observe::observe(context, key).await.map_err(Error::Read)? else {
         return Ok(None);

@@ -1,19 +1,15 @@
 //! What is true of a file now: the object, read when something is to be done, because texts are not kept.
 
+use chrono::{DateTime, Utc};
 use crds::{ConditionStatus, FilePhase, SandboxFile, conditions::condition, sandbox_file::CONDITION_EXPIRED};
 use kube::Api;
 
-use super::decide::Observed;
+use super::{cache::FileFacts, decide::Observed};
 use crate::{context::Context, key::Key};
 
-/// Whether anything is to be done now, told from memory: nearly always nothing is.
-pub(crate) fn idle_until(context: &Context, key: &Key) -> Option<Option<chrono::DateTime<chrono::Utc>>> {
-    let facts = context.files.get(key)?;
-    let now = context.clock.now();
-    let quiet = facts.phase == FilePhase::Ready
-        && !facts.registered_again
-        && facts.expires_at.is_none_or(|end| now < end);
-    quiet.then_some(facts.expires_at)
+/// Whether nothing is to be done now, told from memory, which is nearly always so.
+pub(crate) fn is_quiet(facts: &FileFacts, now: DateTime<Utc>) -> bool {
+    facts.phase == FilePhase::Ready && !facts.registered_again && facts.expires_at.is_none_or(|end| now < end)
 }
 
 /// Reads a file; `None` when it is gone.

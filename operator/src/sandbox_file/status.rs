@@ -37,8 +37,8 @@ fn of_phase(
     let mut status = file.status.clone().unwrap_or_default();
     status.phase = phase;
     status.observed_generation = file.metadata.generation;
-    let states = [(CONDITION_READY, FilePhase::Ready), (CONDITION_EXPIRED, FilePhase::Expired)];
-    for (type_, when) in states {
+    let marks = [(CONDITION_READY, FilePhase::Ready), (CONDITION_EXPIRED, FilePhase::Expired)];
+    for (type_, when) in marks {
         let condition = Condition {
             type_: type_.to_owned(),
             status: (phase == when).into(),
