@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     drive::drive,
     key::Key,
-    leader::takeover::Inherited,
+    leader::first_lists::Lists,
     pool::{self, facts::PodFacts},
     sandbox_file::{self, gc},
 };
@@ -33,7 +33,7 @@ pub(crate) type Named = (&'static str, BoxFuture<'static, ()>);
 
 /// All loops of a leader.
 pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
-    let lists = Arc::new(Lists::new(context));
+    let lists = Arc::new(Lists::new());
     let with = || (Arc::clone(context), Arc::clone(&lists));
     let context_of = || Arc::clone(context);
     let (executions, pods, pools, files) = (with(), with(), with(), context_of());
@@ -64,67 +64,6 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
         ("end of executions", Box::pin(ttl::run(context_of()))),
         ("end of bytes", Box::pin(gc::run(context_of()))),
     ]
-}
-
-/// Which first lists are complete. The takeover begins when those of executions and pods are.
-struct Lists {
-    waiting: parking_lot::Mutex<HashSet<&'static str>>,
-}
-
-impl Lists {
-    fn new(_: &Context) -> Self {
-        Self { waiting: parking_lot::Mutex::new(HashSet::from(["executions", "pods", "pools"])) }
-    }
-
-    fn complete(&self, context: &Arc<Context>, list: &'static str) {
-        let done = {
-            let mut waiting = self.waiting.lock();
-            waiting.remove(list) && waiting.is_empty()
-        };
-        if done {
-            take_over(context);
-        }
-    }
-}
-
-/// Everything that an earlier leader may have started is known by name now.
-fn take_over(context: &Arc<Context>) {
-    let executions = context.executions.all();
-    let pods = context.pods.all();
-    {
-        let mut takeover = context.takeover.lock();
-        for pod in &pods {
-            let facts = pod.facts();
-            // What has not begun to run cannot have been given anything.
-            if facts.life != pool::facts::Life::Pending {
-                takeover.pod(Arc::clone(&facts.uid), facts.pool.clone());
-            }
-            if let Some(answer) = pod.answer() {
-                takeover.answered(&facts.uid, answer.vacant, answer.holds.iter().cloned());
-            } else if !facts.alive() {
-                takeover.gone(&facts.uid, &facts.fate);
-            }
-        }
-        for (key, entry) in &executions {
-            let Ok(plan) = &entry.plan else { continue };
-            let found = Inherited {
-                phase: entry.phase,
-                pod: entry.shown_pod.as_deref().map(str::to_owned),
-                pool: plan.pool.clone(),
-                created: plan.created,
-            };
-            takeover.execution(Arc::clone(&entry.uid), found);
-            tracing::debug!(execution = %key, "found at takeover");
-        }
-        takeover.complete();
-    }
-    tracing::info!(executions = executions.len(), pods = pods.len(), "the first lists are complete");
-    for (key, _) in executions {
-        context.execution_queue.push(key);
-    }
-    for pod in pods {
-        pool::pod_changed(context, &pod);
-    }
 }
 
 async fn watch_executions(context: Arc<Context>, lists: Arc<Lists>) {

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use crds::{CodeExecution, ExecutionPhase, Reason, code_execution::Failure};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, Next,
     cache::Entry,
     decide::Step,
+    leave::{release, throw_away},
     run::Job,
     runs::{Left, Run},
     status::{self, Ending, PodPlace},
@@ -17,16 +18,11 @@ use super::{
 };
 use crate::{
     context::Context,
-    executor_client::Target,
     key::Key,
     metrics::{Kind, Stage},
     pool::{self, cache::PodEntry, reserve::Place, reserve::Ticket},
     report,
 };
-
-/// How often an unwanted run is asked for its end, and for how long.
-const UNWANTED_RETRY: Duration = Duration::from_millis(20);
-const UNWANTED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Does it. The answer is when to look again.
 pub(crate) async fn act(context: &Arc<Context>, key: &Key, entry: &Entry, step: Step) -> Result<Next, Error> {
@@ -245,63 +241,4 @@ fn done(context: &Context, key: &Key, entry: &Entry) {
     }
     context.takeover.lock().forget(&entry.uid);
     context.live.end(&entry.uid);
-}
-
-/// Gives back what it never used.
-fn release(context: &Arc<Context>, entry: &Entry) {
-    let Ok(plan) = &entry.plan else { return };
-    let next = context.reserve.lock().leave(&plan.pool, &entry.uid);
-    if let Some(ticket) = next {
-        context.execution_queue.push(ticket.key);
-    }
-    context.pool_queue.push(plan.pool.clone());
-}
-
-/// Lets the executor forget the outcome, so that it ends at once, and has the pod deleted.
-fn throw_away(context: &Arc<Context>, pod: &Arc<PodEntry>, uid: &Arc<str>) {
-    let (task, pod, uid) = (Arc::clone(context), Arc::clone(pod), Arc::clone(uid));
-    context.supervisor.spawn(async move {
-        if let Some(target) = pod.target()
-            && !pod.gone.is_cancelled()
-            && let Err(error) = task.executor.acknowledge(&target, &uid).await
-        {
-            tracing::debug!(pod = %pod.facts().key, %error, "an outcome was not acknowledged; its pod goes anyway");
-        }
-        pool::spend(&task, &pod);
-    });
-}
-
-/// Ends a run that nobody wants any more, and lets the executor forget it as soon as it has ended, so that its pod
-/// goes at once. What cannot be ended so is ended with its pod.
-async fn end_unwanted(context: &Context, pod: &PodEntry, target: &Target, uid: &str) {
-    let forgotten = async {
-        while context.executor.cancel(target, uid).await.is_ok()
-            && context.executor.acknowledge(target, uid).await.is_err()
-        {
-            sleep(UNWANTED_RETRY).await;
-        }
-    };
-    tokio::select! {
-        () = forgotten => {}
-        () = pod.gone.cancelled() => {}
-        () = sleep(UNWANTED_PATIENCE) => {}
-    }
-}
-
-/// The object of a run or of a place in the queue is gone: the program is ended and its pod thrown away.
-pub(crate) fn abandon(context: &Arc<Context>, key: &Key, entry: &Entry) {
-    context.live.end(&entry.uid);
-    context.takeover.lock().forget(&entry.uid);
-    if let Some(run) = context.runs.take(key, &entry.uid) {
-        run.cancel.cancel();
-        let (task, uid) = (Arc::clone(context), Arc::clone(&entry.uid));
-        context.supervisor.spawn(async move {
-            if let Some(target) = run.pod.target() {
-                end_unwanted(&task, &run.pod, &target, &uid).await;
-            }
-            pool::spend(&task, &run.pod);
-        });
-    } else {
-        release(context, entry);
-    }
 }

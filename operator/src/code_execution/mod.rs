@@ -8,6 +8,7 @@ pub(crate) mod cache;
 pub(crate) mod collect;
 pub(crate) mod decide;
 pub(crate) mod inputs;
+pub(crate) mod leave;
 pub(crate) mod observe;
 pub(crate) mod output;
 pub(crate) mod produced;
@@ -16,6 +17,7 @@ pub(crate) mod runs;
 pub(crate) mod status;
 pub(crate) mod ttl;
 pub(crate) mod validate;
+pub(crate) mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
@@ -119,14 +121,14 @@ pub(crate) fn applied(context: &Arc<Context>, object: CodeExecution) {
         cache::Change::Look => {}
         cache::Change::Replaced(old) => {
             if let Some(before) = before.filter(|before| before.uid == old) {
-                act::abandon(context, &key, &before);
+                leave::abandon(context, &key, &before);
             }
         }
         cache::Change::Finished => {
             if let Some(before) = before {
                 // Our own terminal status, seen by the watch before the reconcile went on, changes nothing here.
                 if context.runs.get(&key).is_none_or(|run| run.uid != before.uid || run.left.is_none()) {
-                    act::abandon(context, &key, &before);
+                    leave::abandon(context, &key, &before);
                 }
             }
         }
@@ -143,7 +145,7 @@ pub(crate) fn deleted(context: &Arc<Context>, key: &Key) {
     context.ttl.remove(key, &context.gc);
     context.execution_backoff.forget(key);
     if let Some(entry) = context.executions.remove(key) {
-        act::abandon(context, key, &entry);
+        leave::abandon(context, key, &entry);
     }
 }
 
