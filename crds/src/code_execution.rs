@@ -52,6 +52,7 @@ pub(crate) const IMMUTABLE_REMEDY: &str = "create a new object, or use generateN
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = spec_rules()))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the API, named for itself")]
 pub struct CodeExecutionSpec {
     /// What runs the code.
     #[serde(default)]

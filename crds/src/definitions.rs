@@ -23,7 +23,7 @@ pub fn all() -> Vec<CustomResourceDefinition> {
         (SandboxWorkspace::crd(), Some(waiting(&["Ready"]))),
     ]
     .into_iter()
-    .map(|(crd, status)| finish(crd, status))
+    .map(|(crd, status)| finish(crd, status.as_ref()))
     .collect()
 }
 
@@ -58,11 +58,11 @@ fn waiting(conditions: &[&str]) -> Value {
     json!({ "phase": "Pending", "conditions": conditions })
 }
 
-fn finish(mut crd: CustomResourceDefinition, status: Option<Value>) -> CustomResourceDefinition {
+fn finish(mut crd: CustomResourceDefinition, status: Option<&Value>) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
         let root = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut());
         let property = root.and_then(|r| r.properties.as_mut()).and_then(|p| p.get_mut("status"));
-        if let (Some(property), Some(default)) = (property, &status) {
+        if let (Some(property), Some(default)) = (property, status) {
             set_default(property, default);
         }
     }

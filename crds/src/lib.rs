@@ -3,6 +3,8 @@
 //! This crate holds types, bounds, rules and names. It does no I/O, knows no client and decides nothing:
 //! controllers live in `operator`, wire dialects in `api-shim`.
 
+#![expect(clippy::duplicated_attributes, reason = "each printer column names its own type and path")]
+
 pub mod code_execution;
 pub mod conditions;
 pub mod definitions;

@@ -62,22 +62,22 @@ impl std::io::Write for Counter {
 mod tests {
     use super::*;
 
-    fn spec(code: String) -> CodeExecutionSpec {
+    fn spec(code: &str) -> CodeExecutionSpec {
         serde_json::from_value(serde_json::json!({ "code": code })).unwrap()
     }
 
     #[test]
     fn the_budget_counts_encoded_bytes_and_not_characters() {
-        let room = limits::SPEC_BYTES - encoded_bytes(&spec(String::new()));
-        assert_eq!(check_spec(&spec("a".repeat(room))), Ok(()));
-        assert!(check_spec(&spec("a".repeat(room + 1))).is_err());
-        assert!(check_spec(&spec("é".repeat(room / 2 + 1))).is_err());
-        assert!(check_spec(&spec("\n".repeat(room / 2 + 1))).is_err(), "an escape takes two bytes");
+        let room = limits::SPEC_BYTES - encoded_bytes(&spec(""));
+        assert_eq!(check_spec(&spec(&"a".repeat(room))), Ok(()));
+        assert!(check_spec(&spec(&"a".repeat(room + 1))).is_err());
+        assert!(check_spec(&spec(&"é".repeat(room / 2 + 1))).is_err());
+        assert!(check_spec(&spec(&"\n".repeat(room / 2 + 1))).is_err(), "an escape takes two bytes");
     }
 
     #[test]
     fn the_refusal_says_what_to_do() {
-        let text = check_spec(&spec("a".repeat(600_000))).unwrap_err().to_string();
+        let text = check_spec(&spec(&"a".repeat(600_000))).unwrap_err().to_string();
         assert!(text.contains("spec has") && text.contains("codeFrom"), "{text}");
     }
 }

@@ -1,5 +1,11 @@
 //! Each CEL rule of the schemas accepts one example and refuses another, in process.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on shall stop with the reason"
+)]
+
 use std::collections::BTreeSet;
 
 use crds::{CodeExecution, SandboxFile, SandboxPool, SandboxWorkspace};

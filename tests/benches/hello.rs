@@ -4,6 +4,9 @@
 //! slow machine; the count of writes is asserted because it is a promise.
 
 #![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
@@ -88,7 +91,11 @@ impl Writes {
             let made = count - before.others.get(name).copied().unwrap_or_default();
             (name, made as f64 / executions as f64)
         });
-        rates.filter(|(_, rate)| *rate > 0.005).map(|(name, rate)| format!("{name} {rate:.2}")).collect::<Vec<_>>().join(", ")
+        rates
+            .filter(|(_, rate)| *rate > 0.005)
+            .map(|(name, rate)| format!("{name} {rate:.2}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -103,10 +110,13 @@ async fn writes(carrel: &Carrel) -> Writes {
             rest.split('"').next().unwrap_or_default().to_owned()
         };
         let count = line.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or_default() as u64;
-        let (verb, resource, subresource) = (label("verb").to_uppercase(), label("resource"), label("subresource"));
+        let (verb, resource, subresource) =
+            (label("verb").to_uppercase(), label("resource"), label("subresource"));
         match (verb.as_str(), resource.as_str(), subresource.as_str()) {
             ("GET" | "LIST" | "WATCH", ..) => {}
-            ("CREATE" | "POST", "codeexecutions", "") | ("PATCH", "codeexecutions", "status") => writes.hot += count,
+            ("CREATE" | "POST", "codeexecutions", "") | ("PATCH", "codeexecutions", "status") => {
+                writes.hot += count;
+            }
             _ => *writes.others.entry(format!("{verb} {resource}/{subresource}")).or_default() += count,
         }
     }

@@ -148,7 +148,7 @@ impl Example {
     /// As a body in the onyx dialect.
     #[must_use]
     pub fn onyx(&self) -> Value {
-        let interactive = self.case.spec.get("interactive").cloned().unwrap_or(false.into());
+        let interactive = self.case.spec.get("interactive").cloned().unwrap_or_else(|| false.into());
         json!({
             "code": self.source,
             "stdin": self.case.spec.get("stdin").cloned().unwrap_or(Value::Null),

@@ -6,6 +6,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::missing_panics_doc,
     clippy::panic,
     reason = "all of this is test code: a failure is to be seen at once, with its reason"
 )]
@@ -23,7 +24,7 @@ use std::{
 };
 
 /// How long a test waits for something that should come within moments.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The folder of the repository.
 #[must_use]

@@ -1,5 +1,7 @@
 //! Bad input, by HTTP and by kubectl: a clear error that names the field, at once, and nothing is run.
 
+#![expect(clippy::indexing_slicing, reason = "a test that cannot go on shall stop with the reason")]
+
 use e2e::{Carrel, kubectl::execution, service::http};
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! `carrel run` and `carrel serve` as a person at a shell uses them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop with the reason")]
+
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
@@ -49,8 +51,14 @@ fn run_prints_output_and_exits_with_the_programs_code() {
 fn run_works_without_a_service_and_leaves_nothing_behind() {
     let nowhere = tempfile::tempdir().unwrap();
     let data_dir = nowhere.path().join("none");
-    let output = run(&data_dir, &["-"], "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)");
-    assert_eq!((text(&output.stdout).as_str(), output.status.code()), ("out\n", Some(3)), "{}", text(&output.stderr));
+    let output =
+        run(&data_dir, &["-"], "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)");
+    assert_eq!(
+        (text(&output.stdout).as_str(), output.status.code()),
+        ("out\n", Some(3)),
+        "{}",
+        text(&output.stderr)
+    );
     assert!(text(&output.stderr).contains("err\n"));
     assert!(!data_dir.exists(), "nothing is written where no service is");
 }
@@ -59,7 +67,11 @@ fn run_works_without_a_service_and_leaves_nothing_behind() {
 fn run_reads_program_and_stdin_from_files() {
     let carrel = Carrel::start();
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("upper.py"), "import sys\nprint(sys.stdin.read().upper())\nraise ValueError('x')").unwrap();
+    std::fs::write(
+        dir.path().join("upper.py"),
+        "import sys\nprint(sys.stdin.read().upper())\nraise ValueError('x')",
+    )
+    .unwrap();
     std::fs::write(dir.path().join("data.txt"), "some text").unwrap();
     std::fs::write(dir.path().join("job.sh"), "echo from bash $1").unwrap();
     let path = |name: &str| dir.path().join(name).display().to_string();
@@ -116,7 +128,8 @@ fn a_wrong_command_line_says_what_is_wrong() {
 fn serve_refuses_what_would_be_unsafe_or_in_the_way() {
     let carrel = Carrel::start();
     let serve = |args: &[&str]| {
-        let output = Command::new(carrel_binary()).arg("serve").args(args).stdin(Stdio::null()).output().unwrap();
+        let output =
+            Command::new(carrel_binary()).arg("serve").args(args).stdin(Stdio::null()).output().unwrap();
         assert!(!output.status.success(), "{args:?}");
         text(&output.stderr)
     };

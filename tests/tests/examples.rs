@@ -1,5 +1,7 @@
 //! Programs as people send them, through kubectl and through HTTP, with the same outcome.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on shall stop with the reason")]
+
 use e2e::{
     Carrel,
     examples::{self, Example, Outcome},

@@ -1,5 +1,7 @@
 //! The commands in the README work as printed. Only the address and the data folder are the test's own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop with the reason")]
+
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
@@ -85,11 +87,15 @@ fn make_run_shows_an_example_and_lines_that_work_and_ctrl_c_ends_it() {
     let mut make = MakeRun(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
     let (sender, lines) = mpsc::channel();
     let stdout = make.0.stdout.take().unwrap();
-    std::thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l)));
+    std::thread::spawn(move || {
+        BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+    });
     let mut seen = Vec::new();
     // The build is done by the time tests run, so this waits for the service alone.
     while !seen.iter().any(|line: &String| line.contains("Ctrl-C ends the service")) {
-        seen.push(lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("make run shows no example: {seen:#?}")));
+        seen.push(
+            lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("make run shows no example: {seen:#?}")),
+        );
     }
     let text = seen.join("\n");
     assert!(text.contains("EU") && text.contains("4210"), "{text}");

@@ -3,6 +3,8 @@
 //! Each program appends a line to a file outside its sandbox, which works because a service without inner walls
 //! does not hide it. The number of lines is the number of starts.
 
+#![expect(clippy::indexing_slicing, reason = "a test that cannot go on shall stop with the reason")]
+
 use std::path::Path;
 
 use e2e::{Carrel, Options, eventually, kubectl::execution};

@@ -50,7 +50,10 @@ impl Target {
 mod tests {
     use super::*;
 
-    fn parse(path: &str) -> Option<(String, Option<String>, Option<String>, Option<String>)> {
+    /// Plural, namespace, name, subresource.
+    type Parts = (String, Option<String>, Option<String>, Option<String>);
+
+    fn parse(path: &str) -> Option<Parts> {
         Target::parse(&Registry::new(vec![]), path)
             .map(|target| (target.kind.plural.clone(), target.namespace, target.name, target.subresource))
     }

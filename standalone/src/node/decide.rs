@@ -38,9 +38,9 @@ mod tests {
     use super::*;
 
     fn pod(phase: Option<&str>, deleting: bool) -> Pod {
-        let mut pod = Pod::default();
-        pod.status = phase.map(|p| PodStatus { phase: Some(p.to_owned()), ..PodStatus::default() });
-        pod.metadata.deletion_timestamp = deleting.then(|| Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
+        let status = phase.map(|p| PodStatus { phase: Some(p.to_owned()), ..PodStatus::default() });
+        let mut pod = Pod { status, ..Pod::default() };
+        pod.metadata.deletion_timestamp = deleting.then_some(Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
         pod
     }
 

@@ -50,15 +50,12 @@ fn expand(text: &str, earlier: &[(String, String)]) -> String {
         let known = reference.and_then(|(name, tail)| {
             earlier.iter().rev().find(|(key, _)| key == name).map(|(_, value)| (value, tail))
         });
-        match known {
-            Some((value, tail)) => {
-                out.push_str(value);
-                rest = tail;
-            }
-            None => {
-                out.push('$');
-                rest = from.strip_prefix('$').unwrap_or_default();
-            }
+        if let Some((value, tail)) = known {
+            out.push_str(value);
+            rest = tail;
+        } else {
+            out.push('$');
+            rest = from.strip_prefix('$').unwrap_or_default();
         }
     }
     out.push_str(rest);

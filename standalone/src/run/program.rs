@@ -18,7 +18,7 @@ pub(super) fn execution(args: &RunArgs) -> anyhow::Result<CodeExecution> {
     }
     let code = text(&args.file)?;
     let stdin = args.stdin_file.as_deref().map(text).transpose()?.unwrap_or_default();
-    let mut execution = CodeExecution::new("", spec(args, code, stdin)?);
+    let mut execution = CodeExecution::new("", spec(args, &code, stdin)?);
     execution.metadata.name = None;
     execution.metadata.generate_name = Some("run-".to_owned());
     crds::size::check_spec(&execution.spec)
@@ -26,7 +26,7 @@ pub(super) fn execution(args: &RunArgs) -> anyhow::Result<CodeExecution> {
     Ok(execution)
 }
 
-fn spec(args: &RunArgs, code: String, stdin: String) -> anyhow::Result<CodeExecutionSpec> {
+fn spec(args: &RunArgs, code: &str, stdin: String) -> anyhow::Result<CodeExecutionSpec> {
     let milliseconds = i64::try_from(args.timeout.as_millis()).unwrap_or(i64::MAX);
     if milliseconds > limits::MAX_TIMEOUT_MILLISECONDS {
         bail!(

@@ -45,8 +45,8 @@ impl Session {
 
     async fn connect(data_dir: &std::path::Path, endpoints: Endpoints) -> anyhow::Result<Self> {
         let kubeconfig = Kubeconfig::read_from(endpoints::kubeconfig_file(data_dir))?;
-        let users = kubeconfig.auth_infos.iter();
-        let token = users.filter_map(|user| user.auth_info.as_ref()?.token.as_ref()).next();
+        let mut users = kubeconfig.auth_infos.iter();
+        let token = users.find_map(|user| user.auth_info.as_ref()?.token.as_ref());
         let token = token.context("the kubeconfig has no token")?.expose_secret().to_owned();
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         let client = Client::try_from(config)?;

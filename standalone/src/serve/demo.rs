@@ -39,5 +39,5 @@ fn shown(answer: &Value) -> String {
 }
 
 fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
+    text.lines().map(|line| ["    ", line, "\n"].concat()).collect()
 }

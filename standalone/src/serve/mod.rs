@@ -49,7 +49,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
     };
     eprintln!("carrel: ending");
     let stopped = service.stop().await;
-    failure.map_or(stopped.map(|()| ExitCode::SUCCESS), Err)
+    match failure {
+        Some(error) => Err(error),
+        None => stopped.map(|()| ExitCode::SUCCESS),
+    }
 }
 
 fn announce(service: &Service, data_dir: &Path) {

@@ -36,7 +36,7 @@ const NAMESPACE: &str = "default";
 /// How many sandboxes wait in a new default pool: enough for a burst, and little memory while idle.
 const WARM_SANDBOXES: u16 = 4;
 /// How long the first sandbox may take. It imports nothing, so a longer start means that something is wrong.
-const FIRST_SANDBOX: Duration = Duration::from_secs(60);
+const FIRST_SANDBOX: Duration = Duration::from_mins(1);
 /// How long the parts may take to end.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -56,14 +56,15 @@ impl Service {
         checks::http_addresses(&args.http_listen)?;
         let lock = lock(&args.data_dir)?;
         let http = listen(&args.http_listen).await?;
+        let urls = http.iter().map(|l| url("http", l)).collect::<anyhow::Result<Vec<_>>>()?;
         let kube =
             TcpListener::bind(args.kube_listen).await.with_context(|| cannot_listen(args.kube_listen))?;
         let internal =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot open the internal port")?;
         let api = ApiServer::open(&args.data_dir.join("api"), crds::definitions::all()).await?;
         let endpoints = Endpoints {
-            http: url("http", &http[0])?,
-            http_all: http.iter().map(|l| url("http", l)).collect::<anyhow::Result<_>>()?,
+            http: urls.first().cloned().unwrap_or_default(),
+            http_all: urls,
             grpc: None,
             kube: url("https", &kube)?,
             operator: url("http", &internal)?,
@@ -221,10 +222,9 @@ async fn await_sandbox(client: Client, wanted: i32) -> anyhow::Result<()> {
     let ready = |pool: Option<&SandboxPool>| {
         pool.and_then(|p| p.status.as_ref()).is_some_and(|status| status.ready_replicas > 0)
     };
-    let waited =
-        tokio::time::timeout(FIRST_SANDBOX, await_condition(pools, names::DEFAULT_POOL, ready)).await;
-    waited
-        .context("no sandbox came up; the log lines above say why")?
+    let coming = await_condition(pools, names::DEFAULT_POOL, ready);
+    let came = tokio::time::timeout(FIRST_SANDBOX, coming).await;
+    came.context("no sandbox came up; the log lines above say why")?
         .context("cannot watch the default pool")?;
     Ok(())
 }

@@ -88,7 +88,9 @@ mod tests {
     #[test]
     fn events_come_back_in_order_after_a_version() {
         let mut history = History::new(4, 10);
-        [5, 7, 9].into_iter().for_each(|version| history.push(event(version)));
+        for version in [5, 7, 9] {
+            history.push(event(version));
+        }
         assert_eq!(versions(&history, 4), Some(vec![5, 7, 9]));
         assert_eq!(versions(&history, 6), Some(vec![7, 9]));
         assert_eq!(versions(&history, 9), Some(vec![]));
@@ -98,7 +100,9 @@ mod tests {
     #[test]
     fn what_fell_out_of_the_ring_cannot_be_resumed_over() {
         let mut history = History::new(0, 2);
-        [1, 2, 3].into_iter().for_each(|version| history.push(event(version)));
+        for version in [1, 2, 3] {
+            history.push(event(version));
+        }
         assert_eq!(versions(&history, 0), None);
         assert_eq!(versions(&history, 1), Some(vec![2, 3]));
     }
