@@ -1,5 +1,5 @@
 //! Who may start a run now: a bounded number of slots, first come first served (contract, section 2.8).
-//! Waiting holds no thread, and not more than [`MAX_WAITING`] wait: each holds its body.
+//! Waiting holds no thread, and not more than `MAX_WAITING` wait: each holds its body.
 
 use std::{
     sync::{
