@@ -50,8 +50,9 @@ test: tools build ## Run every test that needs no cluster
 	printf '\n== unittest\n'; tail -n 3 $(PYTHON_LOG_FILE); \
 	exit $$failed
 
-bench: build ## Measure
-	cargo bench $(CARGO_FLAGS) -p e2e --bench '*'
+bench: build ## Measure: the floor of the in-process API, then hello over HTTP
+	cargo bench $(CARGO_FLAGS) -p standalone --bench floor
+	cargo bench $(CARGO_FLAGS) -p e2e --bench hello
 
 lint: ## Check formatting, clippy and documentation; no warning passes
 	cargo fmt --all --check

@@ -53,10 +53,9 @@ pub fn bee_spec(
     scope: Option<&str>,
     rules: &SpecRules,
 ) -> CodeExecutionSpec {
-    let (interpreter, code) = program(Interpreter::PythonOrShell, &request.source_code);
     CodeExecutionSpec {
-        interpreter,
-        code: Some(code),
+        interpreter: Interpreter::PythonOrShell,
+        code: Some(request.source_code.clone()),
         env: request.env.iter().map(|(name, value)| variable(name, value)).collect(),
         files,
         // `false` means that nothing of the run is kept (contract, section 6.3).
@@ -82,11 +81,10 @@ pub fn onyx_spec(
     scope: Option<&str>,
     rules: &SpecRules,
 ) -> CodeExecutionSpec {
-    let (interpreter, code) = program(Interpreter::Python, &request.code);
     let spec = base(scope, rules);
     CodeExecutionSpec {
-        interpreter,
-        code: Some(code),
+        interpreter: Interpreter::Python,
+        code: Some(request.code.clone()),
         interactive: request.interactive,
         entry_path: ONYX_ENTRY.to_owned(),
         stdin: request.stdin.clone().unwrap_or_default(),
@@ -146,16 +144,6 @@ fn base(scope: Option<&str>, rules: &SpecRules) -> CodeExecutionSpec {
 
 fn variable(name: &str, value: &str) -> EnvironmentVariable {
     EnvironmentVariable { name: name.to_owned(), value: value.to_owned() }
-}
-
-/// A source with NUL characters is a program that `CPython` refuses with one line. It cannot be handed to
-/// an interpreter as text, so what runs is a program that ends in the same way.
-fn program(interpreter: Interpreter, source: &str) -> (Interpreter, String) {
-    if !source.contains('\0') {
-        return (interpreter, source.to_owned());
-    }
-    let refusal = "import sys\nsys.stderr.write('SyntaxError: source code cannot contain null bytes\\n')\nsys.exit(1)\n";
-    (Interpreter::Python, refusal.to_owned())
 }
 
 /// An input that is a stored file.

@@ -4,6 +4,9 @@ use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
+/// A point of monotonic time. What decides gets it as an argument and reads no clock.
+pub(crate) type Instant = tokio::time::Instant;
+
 /// Tells the time of day.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);

@@ -92,7 +92,7 @@ const RUN_EXAMPLES: &str = "Examples:
   echo 'print(6 * 7)' | carrel run -
 
 Exit codes: the program's own; 128 + N when signal N ended it; 124 when its time was up;
-125 when it could not be run; 2 when the command line is wrong.";
+125 when it could not be run; 130 when Ctrl-C ended it; 2 when the command line is wrong.";
 
 /// `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use crds::{ExecutionPhase, Reason, code_execution::Failure};
-use tokio::time::Instant;
 
 use super::validate::Plan;
-use crate::{leader::takeover::Permission, pool::reserve::PodUid};
+use crate::{clock::Instant, leader::takeover::Permission, pool::reserve::PodUid};
 
 /// How far the input files are.
 #[derive(Debug, Clone, PartialEq, Eq)]

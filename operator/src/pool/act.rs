@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::Instant;
 
 use super::{
-    decide::{PodView, Step},
+    cache::PodEntry,
+    decide::{Class, PodView, Step},
     facts::Trouble,
     validate::ValidPool,
 };
@@ -27,6 +28,7 @@ const SHOWN_NAME: usize = 40;
 /// Makes and deletes pods. A failure is remembered in the pool's memory.
 pub(crate) async fn act(context: &Arc<Context>, key: &Key, pool: &ValidPool, step: Step) {
     let Step { create, delete, retire } = step;
+    let create = if note_stillborn(context, key, &delete) { 0 } else { create };
     let retired = retire.into_iter().filter(|pod| take_out(context, key, pod));
     // Made into futures first: a stream that borrows in its closure cannot be spawned.
     let deletes: Vec<_> =
@@ -34,6 +36,28 @@ pub(crate) async fn act(context: &Arc<Context>, key: &Key, pool: &ValidPool, ste
     let deletes = stream::iter(deletes).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
     let creates = create_pods(context, key, pool, create);
     let (_, ()) = futures::join!(deletes, creates);
+}
+
+/// Remembers pods that died before they ever answered, and says whether there are such. The next ones would
+/// most likely die as well, so the pool waits ever longer between them instead of filling the log.
+fn note_stillborn(context: &Context, key: &Key, delete: &[PodView]) -> bool {
+    // An executor leaves a word as soon as it is up, so one of an earlier leader does not count.
+    let never_answered = |pod: &&PodView| {
+        let silent = |entry: Arc<PodEntry>| entry.answer().is_none() && entry.facts().fate.told.is_none();
+        pod.class == Class::Dead && context.pods.get(&pod.uid).is_some_and(silent)
+    };
+    let Some(pod) = delete.iter().find(never_answered) else { return false };
+    let wait = context.pools.with(key, |memory| {
+        memory.stillborn = memory.stillborn.saturating_add(1);
+        let wait = backoff::delay_after(Retry::Soon, memory.stillborn);
+        let reason = "SandboxFailsToStart".to_owned();
+        let message = format!("{} sandboxes in a row died before they were ready", memory.stillborn);
+        memory.refused = Some((Trouble { reason, message }, Instant::now() + wait));
+        wait
+    });
+    tracing::warn!(pool = %key, pod = %pod.key, wait_ms = wait.as_millis(), "a sandbox died before it was ready");
+    context.pool_queue.push_at(key.clone(), Instant::now() + wait);
+    true
 }
 
 /// Whether the pod is still unused, which is settled here: from now on it is not given out.

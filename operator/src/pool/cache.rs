@@ -151,6 +151,8 @@ pub(crate) struct PoolMemory {
     /// Why pods cannot be made, and until when not to try again.
     pub(crate) refused: Option<(Trouble, Instant)>,
     pub(crate) failures: u32,
+    /// Pods in a row that died before they ever answered.
+    pub(crate) stillborn: u32,
     /// Why an execution with a start deadline need not wait.
     pub(crate) unable: Option<Trouble>,
     pub(crate) status_written: Option<Instant>,

@@ -126,6 +126,9 @@ fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: Answer) {
             entry.spend();
         }
     }
+    if answer.usable {
+        context.pools.with(&facts.pool, |memory| memory.stillborn = 0);
+    }
     entry.set_answer(answer);
     if useless {
         entry.spend();

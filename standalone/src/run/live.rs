@@ -65,6 +65,10 @@ impl Printer {
         if let Some(rest) = text.get(printed..) {
             self.print(stream, rest)?;
         }
+        let shown = output.text.len().max(printed);
+        if output.stored_as.is_some() && i64::try_from(shown).is_ok_and(|shown| shown < output.size_bytes) {
+            eprintln!("carrel: only the first {shown} bytes are shown; live output was not to be had");
+        }
         if output.truncated {
             let name = if stream == Stream::Stdout { "stdout" } else { "stderr" };
             eprintln!("carrel: {name} was cut; the program wrote {} bytes", output.size_bytes);

@@ -8,6 +8,8 @@ use crds::{CodeExecutionStatus, Reason};
 pub(super) const NOT_RUN: u8 = 125;
 /// The program's time was up, as `timeout` says it.
 const TIMED_OUT: u8 = 124;
+/// 128 + SIGKILL, which is how a program ends that used too much memory.
+const KILLED: u8 = 137;
 /// We were interrupted.
 pub(super) const INTERRUPTED: u8 = 130;
 
@@ -17,7 +19,8 @@ pub(super) fn report(status: Option<&CodeExecutionStatus>, messages: &mut impl W
     let message = status.and_then(|s| s.failure.as_ref()).map(|f| f.message.as_str()).unwrap_or_default();
     let code = match reason {
         Some(Reason::Completed | Reason::NonZeroExit) => code(status.and_then(|s| s.exit_code)),
-        Some(Reason::Signalled | Reason::OutOfMemory) => 128 + code(status.and_then(|s| s.signal)).min(127),
+        Some(Reason::Signalled) => 128 + code(status.and_then(|s| s.signal)).min(127),
+        Some(Reason::OutOfMemory) => KILLED,
         Some(Reason::TimedOut) => TIMED_OUT,
         Some(
             Reason::DiskFull
@@ -56,7 +59,7 @@ mod tests {
             (Reason::Completed, Some(0), None, 0),
             (Reason::NonZeroExit, Some(44), None, 44),
             (Reason::Signalled, None, Some(11), 139),
-            (Reason::OutOfMemory, None, Some(9), 137),
+            (Reason::OutOfMemory, None, None, 137),
             (Reason::TimedOut, None, None, 124),
             (Reason::Invalid, None, None, 125),
             (Reason::Lost, None, None, 125),

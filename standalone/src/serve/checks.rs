@@ -7,22 +7,28 @@ use std::net::SocketAddr;
 pub(super) enum Refusal {
     /// Others could send programs that nothing holds back.
     #[error(
-        "--http-listen {0} is not a loopback address: programs run NOT ISOLATED in this version, so only this \
-         machine may send them; use 127.0.0.1:{port}", port = .0.port()
+        "{flag} {address} is not a loopback address: programs run NOT ISOLATED in this version, so only this \
+         machine may send them; use 127.0.0.1:{port}", port = .address.port()
     )]
-    NotLoopback(SocketAddr),
+    NotLoopback {
+        /// The setting.
+        flag: &'static str,
+        /// Its value.
+        address: SocketAddr,
+    },
     /// Nothing would be listened on.
     #[error("--http-listen names no address; use for example 127.0.0.1:8000")]
     NoAddress,
 }
 
 /// Refuses addresses that are not loopback, for as long as programs are not isolated.
-pub(super) fn http_addresses(addresses: &[SocketAddr]) -> Result<(), Refusal> {
-    if addresses.is_empty() {
+pub(super) fn addresses(http: &[SocketAddr], kube: SocketAddr) -> Result<(), Refusal> {
+    if http.is_empty() {
         return Err(Refusal::NoAddress);
     }
-    match addresses.iter().find(|a| !a.ip().to_canonical().is_loopback()) {
-        Some(address) => Err(Refusal::NotLoopback(*address)),
+    let all = http.iter().map(|a| ("--http-listen", *a)).chain([("--kube-listen", kube)]);
+    match all.into_iter().find(|(_, address)| !address.ip().to_canonical().is_loopback()) {
+        Some((flag, address)) => Err(Refusal::NotLoopback { flag, address }),
         None => Ok(()),
     }
 }
@@ -34,7 +40,7 @@ mod tests {
     fn check(text: &str) -> Result<(), Refusal> {
         let addresses: Vec<SocketAddr> =
             text.split(',').filter(|t| !t.is_empty()).map(|t| t.parse().unwrap()).collect();
-        http_addresses(&addresses)
+        super::addresses(&addresses, "127.0.0.1:0".parse().unwrap())
     }
 
     #[test]
@@ -50,5 +56,8 @@ mod tests {
             assert!(text.contains("NOT ISOLATED") && text.contains("use 127.0.0.1:"), "{text}");
         }
         assert_eq!(check(""), Err(Refusal::NoAddress));
+        let local = "127.0.0.1:0".parse().unwrap();
+        let text = super::addresses(&[local], "0.0.0.0:6443".parse().unwrap()).unwrap_err().to_string();
+        assert!(text.starts_with("--kube-listen 0.0.0.0:6443"), "{text}");
     }
 }

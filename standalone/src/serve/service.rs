@@ -37,13 +37,18 @@ const NAMESPACE: &str = "default";
 const WARM_SANDBOXES: u16 = 4;
 /// How long the first sandbox may take. It imports nothing, so a longer start means that something is wrong.
 const FIRST_SANDBOX: Duration = Duration::from_mins(1);
-/// How long the parts may take to end.
+/// How long requests under way may take to be answered when the service ends.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long the other parts may take to end after that.
 const STOP: Duration = Duration::from_secs(10);
 
 /// A running service.
 #[derive(Debug)]
 pub struct Service {
     endpoints: Endpoints,
+    /// Ends the HTTP front, which needs the others to answer what is under way.
+    drain: CancellationToken,
+    /// Ends the others.
     shutdown: CancellationToken,
     parts: JoinSet<anyhow::Result<()>>,
     /// Keeps a second service out of the data folder.
@@ -53,7 +58,8 @@ pub struct Service {
 impl Service {
     /// Starts every part, and returns when a program can be run.
     pub async fn start(args: &ServeArgs) -> anyhow::Result<Self> {
-        checks::http_addresses(&args.http_listen)?;
+        checks::addresses(&args.http_listen, args.kube_listen)?;
+        let shim = shim_config()?;
         let lock = lock(&args.data_dir)?;
         let http = listen(&args.http_listen).await?;
         let urls = http.iter().map(|l| url("http", l)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -69,9 +75,19 @@ impl Service {
             kube: url("https", &kube)?,
             operator: url("http", &internal)?,
         };
-        let mut service =
-            Self { endpoints, shutdown: CancellationToken::new(), parts: JoinSet::new(), _lock: lock };
-        service.start_parts(args, &api, http, kube, internal).await?;
+        let mut service = Self {
+            endpoints,
+            drain: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
+            parts: JoinSet::new(),
+            _lock: lock,
+        };
+        let (live, blobs) = service.start_back(args, &api, kube, internal).await?;
+        let wanted = ensure_pool(api.client(Identity::new("setup")), args.warm_sandboxes).await?;
+        let app = App::new(shim, api.client(Identity::new("shim")), blobs, Arc::new(live));
+        let running = app.run(http, service.drain.clone());
+        service.parts.spawn(async move { running.await.context("the HTTP front") });
+        await_sandbox(api.client(Identity::new("setup")), wanted).await?;
         service.endpoints.write(&args.data_dir)?;
         Ok(service)
     }
@@ -91,23 +107,34 @@ impl Service {
         }
     }
 
-    /// Ends every part and waits for it.
+    /// Answers what is under way, for a while, then ends every part and waits for it.
     pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.drain.cancel();
+        // The front is the first part to end, because nothing else has been told to.
+        let drained = tokio::time::timeout(DRAIN, self.parts.join_next()).await;
         self.shutdown.cancel();
-        let ended = async { while self.parts.join_next().await.is_some() {} };
+        if drained.is_err() {
+            tracing::warn!("requests were still under way and are not answered");
+        }
+        let ended = async {
+            // Without the operator a request that is still open has nothing to wait for.
+            let left = usize::from(drained.is_err());
+            while self.parts.len() > left && self.parts.join_next().await.is_some() {}
+            self.parts.shutdown().await;
+        };
         tokio::time::timeout(STOP, ended).await.context("a part of the service did not end in time")
     }
 }
 
 impl Service {
-    async fn start_parts(
+    /// Starts everything behind the HTTP front.
+    async fn start_back(
         &mut self,
         args: &ServeArgs,
         api: &ApiServer,
-        http: Vec<TcpListener>,
         kube: TcpListener,
         internal: TcpListener,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<(InProcess, Blobs)> {
         let data_dir = &args.data_dir;
         write_private(&kubeconfig_file(data_dir), api.kubeconfig(&self.endpoints.kube).as_bytes())?;
         let blobs = Blobs::open(BlobsConfig::local(data_dir.join("blobs"))).await?;
@@ -128,19 +155,20 @@ impl Service {
         let running = operator.run(Some(internal), stop(self));
         self.parts.spawn(async move { running.await.context("the operator") });
 
-        let wanted = ensure_pool(api.client(Identity::new("operator")), args.warm_sandboxes).await?;
-        let app =
-            App::new(shim_config()?, api.client(Identity::new("shim")), blobs, Arc::new(InProcess(live)));
-        let running = app.run(http, stop(self));
-        self.parts.spawn(async move { running.await.context("the HTTP front") });
-        await_sandbox(api.client(Identity::new("operator")), wanted).await
+        Ok((InProcess(live), blobs))
     }
 }
 
 /// Makes the data folder and takes it for this process.
 fn lock(data_dir: &Path) -> anyhow::Result<File> {
-    use std::os::unix::fs::DirBuilderExt;
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let private = std::fs::Permissions::from_mode(0o700);
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    // One that was there keeps its mode, but keys and objects are for their owner alone.
+    let api = data_dir.join("api");
+    let made = made
+        .and_then(|()| std::fs::create_dir_all(&api))
+        .and_then(|()| std::fs::set_permissions(&api, private));
     made.with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
     let path = data_dir.join("lock");
     let file = File::options().create(true).write(true).truncate(false).open(&path);
