@@ -273,7 +273,8 @@ fn push(live: &LiveRun, skip: &mut [usize; 2], stream: Stream, text: &str) {
     live.push(stream, text.get(known..).unwrap_or_default());
 }
 
-/// Wakes the reconcile when the task ends, also when it panics: then nobody knows what came of the run.
+/// Wakes the reconcile when the task ends, also when it panics: then nobody knows what came of the run. A task that
+/// is dropped because the operator ends leaves nothing: the run goes on, and the next operator follows it.
 struct Guard {
     context: Arc<Context>,
     key: Key,
@@ -282,7 +283,8 @@ struct Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.context.runs.get(&self.key).is_some_and(|run| run.left.is_none()) {
+        let nothing_left = || self.context.runs.get(&self.key).is_some_and(|run| run.left.is_none());
+        if std::thread::panicking() && nothing_left() {
             let failure = status::failure(None, "the operator failed while it followed the run");
             let ending = Arc::new(Ending::without_run(Reason::Lost, failure));
             self.context.runs.leave(&self.key, &self.uid, Left::Ended(ending));

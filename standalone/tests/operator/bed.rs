@@ -1,0 +1,267 @@
+//! What the tests share: an API, a node and an operator in a folder of their own, one test at a time.
+//!
+//! One at a time because a node kills every child of its process that is no executor of its own, so two nodes
+//! cannot live in one process.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use blobs::{Blobs, BlobsConfig};
+use crds::{CodeExecution, CodeExecutionStatus, ExecutionPhase, SandboxFile, SandboxPool};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, Patch, PatchParams, PostParams},
+    runtime::wait::await_condition,
+};
+use operator::{Operator, OperatorConfig, OperatorError, Timings, live_output::LiveOutputs};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use standalone::{
+    api::{ApiServer, Identity},
+    node::{Node, NodeConfig},
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// So long that no test reaches it.
+pub(crate) const NEVER: Duration = Duration::from_mins(10);
+
+/// Runs a test while no other runs, and ends everything that it started, also when it fails.
+pub(crate) fn alone(test: impl Future<Output = ()>) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _children = Children;
+    // Dropped first: it waits for what still runs in threads, and drops the node, whose executors die with it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(Box::pin(test));
+}
+
+/// The processes that this one started.
+struct Children;
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        let all = executor::kill_orphans(&BTreeSet::new());
+        assert!(all || std::thread::panicking(), "something is left that could not be killed");
+    }
+}
+
+/// An operator that runs.
+pub(crate) struct Running {
+    pub(crate) ended: JoinHandle<Result<(), OperatorError>>,
+    pub(crate) live: LiveOutputs,
+}
+
+/// All of it.
+pub(crate) struct Bed {
+    pub(crate) api: ApiServer,
+    pub(crate) blobs: Blobs,
+    pub(crate) operator: Option<Running>,
+    pub(crate) folder: TempDir,
+    node: Option<JoinHandle<()>>,
+    timings: Timings,
+}
+
+impl Bed {
+    /// With the usual timings and a default pool of that many idle pods and that many in all.
+    pub(crate) async fn new(replicas: i32, max_pods: i32) -> Self {
+        Self::with(Timings::default(), replicas, max_pods).await
+    }
+
+    pub(crate) async fn with(timings: Timings, replicas: i32, max_pods: i32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let api = ApiServer::open(&folder.path().join("api"), crds::definitions::all()).await.unwrap();
+        let blobs = Blobs::open(BlobsConfig::local(folder.path().join("blobs"))).await.unwrap();
+        let mut bed = Self { api, blobs, operator: None, folder, node: None, timings };
+        bed.start_node();
+        bed.start_operator();
+        bed.make_pool("default", replicas, max_pods).await;
+        bed.ready(replicas).await;
+        bed
+    }
+
+    pub(crate) fn start_node(&mut self) {
+        let python = std::env::var_os("CARREL_PYTHON").unwrap_or_else(|| "python3".into());
+        let config = NodeConfig {
+            pods_dir: self.folder.path().join("pods"),
+            executable: env!("CARGO_BIN_EXE_carrel").into(),
+            python: python.into(),
+            matplotlib_cache: None,
+        };
+        let node = Node::new(self.api.client(Identity::new("node")), config);
+        let running = async move { node.run(CancellationToken::new()).await.unwrap() };
+        self.node = Some(tokio::spawn(running));
+    }
+
+    /// The node goes without a word, and its executors and their programs with it.
+    pub(crate) async fn kill_node(&mut self) {
+        let node = self.node.take().unwrap();
+        node.abort();
+        let _ = node.await;
+        let killed = tokio::task::spawn_blocking(|| executor::kill_orphans(&BTreeSet::new())).await;
+        assert!(killed.unwrap(), "something is left that could not be killed");
+    }
+
+    pub(crate) fn start_operator(&mut self) {
+        self.operator = Some(self.another_operator());
+    }
+
+    /// An operator beside the one that the bed has, if any.
+    pub(crate) fn another_operator(&self) -> Running {
+        let config = OperatorConfig {
+            sole_operator: true,
+            executor_image: "carrel".to_owned(),
+            timings: self.timings,
+            ..OperatorConfig::default()
+        };
+        let operator = Operator::new(config, self.api.client(Identity::new("operator")), self.blobs.clone());
+        let live = operator.live_output();
+        Running { ended: tokio::spawn(operator.run(None, CancellationToken::new())), live }
+    }
+
+    /// The operator goes without a word, in the middle of whatever it does.
+    pub(crate) async fn kill_operator(&mut self) {
+        let running = self.operator.take().unwrap();
+        running.ended.abort();
+        assert!(running.ended.await.is_err_and(|error| error.is_cancelled()), "it had ended by itself");
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        self.api.client(Identity::new("user"))
+    }
+
+    pub(crate) fn executions(&self) -> Api<CodeExecution> {
+        Api::namespaced(self.client(), "default")
+    }
+
+    pub(crate) fn files(&self) -> Api<SandboxFile> {
+        Api::namespaced(self.client(), "default")
+    }
+
+    pub(crate) fn pools(&self) -> Api<SandboxPool> {
+        Api::namespaced(self.client(), "default")
+    }
+
+    pub(crate) fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client(), "default")
+    }
+
+    /// The names of all pods that there are.
+    pub(crate) async fn pod_names(&self) -> BTreeSet<String> {
+        self.pods().list(&ListParams::default()).await.unwrap().iter().map(ResourceExt::name_any).collect()
+    }
+
+    pub(crate) async fn make_pool(&self, name: &str, replicas: i32, max_pods: i32) {
+        let spec = json!({"replicas": replicas, "maxPods": max_pods});
+        let pool = SandboxPool::new(name, serde_json::from_value(spec).unwrap());
+        self.pools().create(&PostParams::default(), &pool).await.unwrap();
+    }
+
+    pub(crate) async fn scale(&self, replicas: i32) {
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        self.pools().patch("default", &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Waits until the default pool has that many usable pods.
+    pub(crate) async fn ready(&self, count: i32) {
+        let ready = move |pool: Option<&SandboxPool>| {
+            pool.and_then(|pool| pool.status.as_ref()).is_some_and(|status| status.ready_replicas == count)
+        };
+        until(self.pools(), "default", ready).await;
+    }
+
+    pub(crate) async fn create(&self, name: &str, spec: Value) -> CodeExecution {
+        let object = CodeExecution::new(name, serde_json::from_value(spec).unwrap());
+        self.executions().create(&PostParams::default(), &object).await.unwrap()
+    }
+
+    pub(crate) async fn make_file(&self, name: &str, spec: Value) -> SandboxFile {
+        let object = SandboxFile::new(name, serde_json::from_value(spec).unwrap());
+        self.files().create(&PostParams::default(), &object).await.unwrap()
+    }
+
+    pub(crate) async fn cancel(&self, name: &str) {
+        let patch = Patch::Merge(json!({"spec": {"cancel": true}}));
+        self.executions().patch(name, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// Waits until the execution is in that phase, and gives its status.
+    pub(crate) async fn phase(&self, name: &str, phase: ExecutionPhase) -> CodeExecutionStatus {
+        let there = move |found: Option<&CodeExecution>| {
+            found.and_then(|object| object.status.as_ref()).is_some_and(|status| status.phase == phase)
+        };
+        until(self.executions(), name, there).await.unwrap().status.unwrap()
+    }
+
+    /// Waits for the end of an execution, and gives its status.
+    pub(crate) async fn finished(&self, name: &str) -> CodeExecutionStatus {
+        let ended = |found: Option<&CodeExecution>| {
+            found.and_then(|object| object.status.as_ref()).is_some_and(|status| status.phase.is_terminal())
+        };
+        until(self.executions(), name, ended).await.unwrap().status.unwrap()
+    }
+
+    /// Makes an execution and waits for its end.
+    pub(crate) async fn run(&self, name: &str, spec: Value) -> CodeExecutionStatus {
+        self.create(name, spec).await;
+        self.finished(name).await
+    }
+
+    /// How often executions were written, by verb and subresource.
+    pub(crate) fn writes(&self) -> BTreeMap<(String, String), u64> {
+        let mut writes = BTreeMap::new();
+        for line in self.api.metrics().lines().filter(|line| line.contains("resource=\"codeexecutions\"")) {
+            let (labels, count) = line.rsplit_once(' ').unwrap();
+            let label = |name: &str| {
+                let (_, after) = labels.split_once(&format!("{name}=\"")).unwrap();
+                after.split_once('"').unwrap().0.to_owned()
+            };
+            let (verb, subresource) = (label(",verb"), label("subresource"));
+            if !["GET", "LIST", "WATCH"].contains(&verb.as_str()) {
+                *writes.entry((verb, subresource)).or_default() += count.parse::<u64>().unwrap();
+            }
+        }
+        writes
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+/// Waits until `holds` of an object.
+pub(crate) async fn until<K>(api: Api<K>, name: &str, holds: impl Fn(Option<&K>) -> bool) -> Option<K>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + Send + DeserializeOwned + 'static,
+{
+    let coming = tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, holds)).await;
+    if coming.is_err() {
+        let now = api.get_opt(name).await;
+        assert!(coming.is_ok(), "{name} did not become what it should; it is {now:#?}");
+    }
+    coming.unwrap().unwrap()
+}
+
+/// Waits until something holds that cannot be watched.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let became = tokio::time::timeout(PATIENCE, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(became.await.is_ok(), "never: {what}");
+}
+
+/// What does not end in time is a failure and not a test that hangs.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.unwrap()
+}

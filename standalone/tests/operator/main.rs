@@ -1,0 +1,13 @@
+//! The operator against the in-process API and a local node with real executors.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bed;
+mod files;
+mod finished;
+mod live;
+mod pool;
+mod programs;
+mod restart;
+mod runs;
+mod waiting;

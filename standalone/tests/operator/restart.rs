@@ -1,0 +1,172 @@
+//! Operators that die, also together with the node, and operators that take over from a living one.
+
+use std::collections::BTreeMap;
+
+use crds::{ExecutionPhase, Reason};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::Api;
+use operator::{OperatorError, Timings};
+use protocol::{Claims, ErrorBody, ErrorCode, Method, SigningKey, token};
+use serde_json::json;
+
+use crate::{
+    bed::{Bed, NEVER, alone, eventually, soon},
+    programs::{counting, go, gone, started, starts, waiting, waiting_code},
+};
+
+#[test]
+fn a_run_goes_on_while_the_operator_dies_and_the_next_one_follows_it() {
+    alone(async {
+        let mut bed = Bed::new(1, 2).await;
+        let code = format!("print('x' * 3000)\n{}print('y' * 3000)", waiting_code(&bed, "long"));
+        bed.create("long", json!({"code": code})).await;
+        let pod = bed.phase("long", ExecutionPhase::Running).await.pod_uid;
+        started(&bed, "long").await;
+        bed.kill_operator().await;
+        bed.start_operator();
+        // The new one works, and the old run still waits.
+        assert_eq!(bed.run("new", json!({"code": ""})).await.reason, Some(Reason::Completed));
+        assert_eq!(bed.phase("long", ExecutionPhase::Running).await.pod_uid, pod);
+        go(&bed, "long");
+        let status = bed.finished("long").await;
+        assert_eq!((status.reason, status.pod_uid), (Some(Reason::Completed), pod));
+        let whole = format!("{}\nbefore\nafter\n{}\n", "x".repeat(3000), "y".repeat(3000));
+        assert_eq!(status.stdout.unwrap().text, whole);
+        assert_eq!(starts(&bed, "long"), 1);
+    });
+}
+
+#[test]
+fn an_outcome_that_no_operator_waited_for_is_fetched_by_the_next() {
+    alone(async {
+        // One is shown as running when the operator dies, and of the other nobody knows.
+        for lazy_running in [Timings::default().lazy_running, NEVER] {
+            let mut bed = Bed::with(Timings { lazy_running, ..Timings::default() }, 1, 2).await;
+            let code = format!("{}open('kept.txt', 'w').write('kept')", waiting_code(&bed, "long"));
+            bed.create("long", json!({"code": code})).await;
+            let program = started(&bed, "long").await;
+            if lazy_running != NEVER {
+                bed.phase("long", ExecutionPhase::Running).await;
+            }
+            bed.kill_operator().await;
+            go(&bed, "long");
+            gone(program).await;
+            bed.start_operator();
+            let status = bed.finished("long").await;
+            assert_eq!(status.reason, Some(Reason::Completed), "{:?}", status.failure);
+            assert_eq!(status.stdout.unwrap().text, "before\nafter\n");
+            let files: Vec<_> = status.files.into_iter().map(|file| file.path).collect();
+            assert_eq!(files, ["kept.txt"]);
+            assert_eq!(starts(&bed, "long"), 1);
+        }
+    });
+}
+
+#[test]
+fn when_operator_and_node_die_the_running_is_lost_and_the_queued_completes() {
+    alone(async {
+        let mut bed = Bed::new(1, 1).await;
+        bed.create("running", waiting(&bed, "running")).await;
+        bed.phase("running", ExecutionPhase::Running).await;
+        let program = started(&bed, "running").await;
+        let queued = ["queued-1", "queued-2", "queued-3"];
+        for name in queued {
+            bed.create(name, counting(&bed, name)).await;
+            bed.phase(name, ExecutionPhase::Queued).await;
+        }
+        bed.kill_operator().await;
+        bed.kill_node().await;
+        gone(program).await;
+        bed.start_node();
+        bed.start_operator();
+        let status = bed.finished("running").await;
+        assert_eq!((status.phase, status.reason), (ExecutionPhase::Failed, Some(Reason::Lost)));
+        for name in queued {
+            let status = bed.finished(name).await;
+            assert_eq!(status.reason, Some(Reason::Completed), "{name}: {:?}", status.failure);
+            assert_eq!(starts(&bed, name), 1, "{name}");
+        }
+        assert_eq!(starts(&bed, "running"), 1);
+    });
+}
+
+#[test]
+fn what_ran_unshown_when_operator_and_node_died_is_lost_and_not_run_again() {
+    alone(async {
+        let timings = Timings { lazy_running: NEVER, ..Timings::default() };
+        let mut bed = Bed::with(timings, 1, 1).await;
+        bed.create("unshown", waiting(&bed, "unshown")).await;
+        started(&bed, "unshown").await;
+        bed.kill_operator().await;
+        bed.kill_node().await;
+        bed.create("new", counting(&bed, "new")).await;
+        bed.start_node();
+        bed.start_operator();
+        assert_eq!(bed.finished("unshown").await.reason, Some(Reason::Lost));
+        assert_eq!(bed.finished("new").await.reason, Some(Reason::Completed));
+        assert_eq!((starts(&bed, "unshown"), starts(&bed, "new")), (1, 1));
+    });
+}
+
+#[test]
+fn an_operator_that_was_replaced_is_refused_by_the_executors_and_ends() {
+    alone(async {
+        let mut bed = Bed::new(3, 8).await;
+        bed.create("long", waiting(&bed, "long")).await;
+        let status = bed.phase("long", ExecutionPhase::Running).await;
+        let pod = bed.pods().get(&status.pod_name.unwrap()).await.unwrap();
+        bed.ready(3).await;
+        let key = signing_key(&bed).await;
+        assert!(inventory(&key, &pod, 1).await.is_none(), "the first operator has the first epoch");
+
+        let first = bed.operator.take().unwrap();
+        bed.start_operator();
+        let names: BTreeMap<_, _> = (0..3).map(|n| (n, format!("contended-{n}"))).collect();
+        for name in names.values() {
+            bed.create(name, counting(&bed, name)).await;
+        }
+        let ended = soon(first.ended).await.unwrap();
+        assert!(matches!(ended, Err(OperatorError::Lease(_))), "{ended:?}");
+        eventually("the token of the first operator is refused", async || {
+            inventory(&key, &pod, 1).await == Some(ErrorCode::OldEpoch)
+        })
+        .await;
+        assert!(inventory(&key, &pod, 2).await.is_none());
+
+        go(&bed, "long");
+        for name in names.values().map(String::as_str).chain(["long"]) {
+            let status = bed.finished(name).await;
+            assert_eq!(status.reason, Some(Reason::Completed), "{name}: {:?}", status.failure);
+            assert_eq!(starts(&bed, name), 1, "{name}");
+        }
+    });
+}
+
+/// What the operators of this API sign with.
+async fn signing_key(bed: &Bed) -> SigningKey {
+    let secrets: Api<Secret> = Api::namespaced(bed.client(), "carrel-system");
+    let data = secrets.get("carrel-executor-keys").await.unwrap().data.unwrap();
+    let entry = String::from_utf8(data.get("current").unwrap().0.clone()).unwrap();
+    let (id, seed) = entry.split_once(':').unwrap();
+    SigningKey::from_seed_base64(id, seed).unwrap()
+}
+
+/// Why the executor of a pod refuses an operator of that epoch; `None` when it does not.
+async fn inventory(key: &SigningKey, pod: &Pod, epoch: u64) -> Option<ErrorCode> {
+    let claims = Claims {
+        key_id: key.id().to_owned(),
+        method: Method::Inventory,
+        execution_uid: None,
+        pod_uid: pod.metadata.uid.clone().unwrap(),
+        epoch,
+        expires_unix_milliseconds: chrono::Utc::now().timestamp_millis() + 5000,
+    };
+    let address = pod.status.as_ref().unwrap().pod_ip.clone().unwrap();
+    let url = format!("http://{address}:{}/v1/inventory", protocol::EXECUTOR_PORT);
+    let request = reqwest::Client::new().get(url).header(token::HEADER, token::sign(key, &claims));
+    let answer = soon(request.send()).await.unwrap();
+    if answer.status().is_success() {
+        return None;
+    }
+    Some(answer.json::<ErrorBody>().await.unwrap().code)
+}
