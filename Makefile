@@ -32,7 +32,7 @@ help: ## List the targets
 build: carrel python ## Build target/release/carrel and the Python environment target/python
 
 carrel:
-	$(CARGO_BUILD) -p standalone
+	$(CARGO_BUILD) --workspace
 
 python:
 	sh executor/python/setup.sh target/python
@@ -51,8 +51,7 @@ test: tools build ## Run every test that needs no cluster
 	exit $$failed
 
 bench: build ## Measure: the floor of the in-process API, then hello over HTTP
-	cargo bench $(CARGO_FLAGS) -p standalone --bench floor
-	cargo bench $(CARGO_FLAGS) -p e2e --bench hello
+	cargo bench $(CARGO_FLAGS) --workspace --bench floor --bench hello
 
 lint: ## Check formatting, clippy and documentation; no warning passes
 	cargo fmt --all --check

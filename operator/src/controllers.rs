@@ -1,6 +1,12 @@
 //! Builds the watches and the loops that belong to one term of leadership. Each ends only when something is broken.
 
-use std::{collections::HashSet, fmt::Debug, pin::pin, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    hash::Hash,
+    pin::pin,
+    sync::Arc,
+};
 
 use crds::{CodeExecution, SandboxFile, SandboxPool, labels};
 use futures::{Stream, StreamExt as _, future::BoxFuture, stream::SelectAll};
@@ -33,7 +39,7 @@ pub(crate) type Named = (&'static str, BoxFuture<'static, ()>);
 
 /// All loops of a leader.
 pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
-    let lists = Arc::new(Lists::new());
+    let lists = Arc::new(Lists::new(&watched(context)));
     let with = || (Arc::clone(context), Arc::clone(&lists));
     let context_of = || Arc::clone(context);
     let (executions, pods, pools, files) = (with(), with(), with(), context_of());
@@ -69,21 +75,21 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
 async fn watch_executions(context: Arc<Context>, lists: Arc<Lists>) {
     let events = events::<DeserializeGuard<CodeExecution>>(&context, &watcher::Config::default());
     let mut events = pin!(events);
-    let mut listed = HashSet::new();
+    let mut listing = Listing::default();
     while let Some((namespace, event)) = events.next().await {
         match event {
-            Event::Init => listed.clear(),
+            Event::Init => listing.begin(namespace.as_deref()),
             Event::InitApply(object) => {
-                listed.insert(Key::of(object.meta()));
+                listing.insert(namespace.as_deref(), Key::of(object.meta()));
                 execution_applied(&context, object);
             }
             Event::InitDone => {
+                let listed = listing.end(namespace.as_deref());
                 let known = context.executions.keys().into_iter().chain(context.ttl.keys());
                 for key in missing(known, &listed, namespace.as_deref()) {
                     code_execution::deleted(&context, &key);
                 }
-                listed = HashSet::new();
-                lists.complete(&context, "executions");
+                lists.complete(&context, "executions", namespace);
             }
             Event::Apply(object) => execution_applied(&context, object),
             Event::Delete(object) => code_execution::deleted(&context, &Key::of(object.meta())),
@@ -106,15 +112,16 @@ async fn watch_pods(context: Arc<Context>, lists: Arc<Lists>) {
     let ours = watcher::Config::default().labels(labels::POOL);
     let events = events::<Pod>(&context, &ours);
     let mut events = pin!(events);
-    let mut listed = HashSet::new();
+    let mut listing = Listing::default();
     while let Some((namespace, event)) = events.next().await {
         match event {
-            Event::Init => listed.clear(),
+            Event::Init => listing.begin(namespace.as_deref()),
             Event::InitApply(pod) => {
-                listed.insert(pod.metadata.uid.clone().unwrap_or_default());
+                listing.insert(namespace.as_deref(), pod.metadata.uid.clone().unwrap_or_default());
                 pod_applied(&context, &pod);
             }
             Event::InitDone => {
+                let listed = listing.end(namespace.as_deref());
                 for entry in context.pods.all() {
                     let facts = entry.facts();
                     let here =
@@ -123,8 +130,7 @@ async fn watch_pods(context: Arc<Context>, lists: Arc<Lists>) {
                         pod_deleted(&context, &facts.uid);
                     }
                 }
-                listed = HashSet::new();
-                lists.complete(&context, "pods");
+                lists.complete(&context, "pods", namespace);
             }
             Event::Apply(pod) => pod_applied(&context, &pod),
             Event::Delete(pod) => pod_deleted(&context, pod.metadata.uid.as_deref().unwrap_or_default()),
@@ -148,20 +154,20 @@ fn pod_deleted(context: &Arc<Context>, uid: &str) {
 async fn watch_pools(context: Arc<Context>, lists: Arc<Lists>) {
     let events = events::<SandboxPool>(&context, &watcher::Config::default());
     let mut events = pin!(events);
-    let mut listed = HashSet::new();
+    let mut listing = Listing::default();
     while let Some((namespace, event)) = events.next().await {
         match event {
-            Event::Init => listed.clear(),
+            Event::Init => listing.begin(namespace.as_deref()),
             Event::InitApply(pool) => {
-                listed.insert(Key::of(&pool.metadata));
+                listing.insert(namespace.as_deref(), Key::of(&pool.metadata));
                 pool_applied(&context, pool);
             }
             Event::InitDone => {
+                let listed = listing.end(namespace.as_deref());
                 for key in missing(context.pools.keys(), &listed, namespace.as_deref()) {
                     pool_deleted(&context, &key);
                 }
-                listed = HashSet::new();
-                lists.complete(&context, "pools");
+                lists.complete(&context, "pools", namespace);
             }
             Event::Apply(pool) => pool_applied(&context, pool),
             Event::Delete(pool) => pool_deleted(&context, &Key::of(&pool.metadata)),
@@ -187,23 +193,55 @@ fn pool_deleted(context: &Arc<Context>, key: &Key) {
 async fn watch_files(context: Arc<Context>) {
     let events = events::<SandboxFile>(&context, &watcher::Config::default());
     let mut events = pin!(events);
-    let mut listed = HashSet::new();
+    let mut listing = Listing::default();
     while let Some((namespace, event)) = events.next().await {
         match event {
-            Event::Init => listed.clear(),
+            Event::Init => listing.begin(namespace.as_deref()),
             Event::InitApply(file) => {
-                listed.insert(Key::of(&file.metadata));
+                listing.insert(namespace.as_deref(), Key::of(&file.metadata));
                 sandbox_file::applied(&context, &file);
             }
             Event::InitDone => {
+                let listed = listing.end(namespace.as_deref());
                 for key in missing(context.files.keys(), &listed, namespace.as_deref()) {
                     sandbox_file::deleted(&context, &key);
                 }
-                listed = HashSet::new();
             }
             Event::Apply(file) => sandbox_file::applied(&context, &file),
             Event::Delete(file) => sandbox_file::deleted(&context, &Key::of(&file.metadata)),
         }
+    }
+}
+
+/// What the lists that are under way have named so far. Each namespace is listed by itself, whenever its watch
+/// needs it, so each has names of its own.
+struct Listing<T>(HashMap<Option<String>, HashSet<T>>);
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T: Eq + Hash> Listing<T> {
+    fn begin(&mut self, namespace: Option<&str>) {
+        self.0.insert(namespace.map(str::to_owned), HashSet::new());
+    }
+
+    fn insert(&mut self, namespace: Option<&str>, name: T) {
+        self.0.entry(namespace.map(str::to_owned)).or_default().insert(name);
+    }
+
+    fn end(&mut self, namespace: Option<&str>) -> HashSet<T> {
+        self.0.remove(&namespace.map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+/// The namespaces that are watched one by one; `None` stands for all at once.
+fn watched(context: &Context) -> Vec<Option<String>> {
+    match &context.config.namespaces {
+        Namespaces::All => vec![None],
+        Namespaces::Only(names) => names.iter().cloned().map(Some).collect(),
     }
 }
 
@@ -228,13 +266,11 @@ where
         + 'static,
 {
     let client: &Client = &context.client;
-    let apis: Vec<(Option<String>, Api<K>)> = match &context.config.namespaces {
-        Namespaces::All => vec![(None, Api::all(client.clone()))],
-        Namespaces::Only(names) => {
-            names.iter().map(|name| (Some(name.clone()), Api::namespaced(client.clone(), name))).collect()
-        }
-    };
-    let watches = apis.into_iter().map(|(namespace, api)| {
+    let watches = watched(context).into_iter().map(|namespace| {
+        let api: Api<K> = match &namespace {
+            None => Api::all(client.clone()),
+            Some(name) => Api::namespaced(client.clone(), name),
+        };
         watcher(api, config.clone())
             .default_backoff()
             .filter_map(move |event| {

@@ -62,11 +62,12 @@ impl<K: Clone + Eq + Hash> WorkQueue<K> {
         }
     }
 
-    /// `key` has been looked at; `next` is when to look again even if nothing happens.
+    /// `key` has been looked at; `next` is when to look again even if nothing happens. A sooner moment that was
+    /// asked for meanwhile stays.
     pub(crate) fn done(&self, key: &K, next: Option<Instant>) {
         let mut state = self.state.lock();
         state.done(key);
-        if let Some(at) = next {
+        if let Some(at) = next.filter(|at| state.due.get(key).is_none_or(|(due, _)| at < due)) {
             state.push_at(key.clone(), at);
         }
         drop(state);

@@ -24,6 +24,9 @@ use crate::{
     report,
 };
 
+/// Nothing is looked at again sooner when nothing has happened.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+
 /// Does it. The answer is when to look again.
 pub(crate) async fn act(context: &Arc<Context>, key: &Key, entry: &Entry, step: Step) -> Result<Next, Error> {
     match step {
@@ -52,7 +55,8 @@ fn wait(context: &Arc<Context>, key: &Key, entry: &Entry, until: Option<Instant>
         // It waits in earnest: the texts are read again when a pod is there.
         context.executions.update(key, &entry.uid, |entry| entry.program = None);
     }
-    Next::Rest(until.map(|until| until.saturating_duration_since(Instant::now())))
+    // A moment that is past already must not become a busy loop.
+    Next::Rest(until.map(|until| until.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)))
 }
 
 fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
@@ -75,6 +79,8 @@ fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
 async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str) -> Result<Next, Error> {
     let generation = entry.plan.as_ref().ok().and_then(|plan| plan.generation);
     let patch = status::queued(message, generation, context.clock.now());
+    // A lost answer leaves it open whether the API says `Queued` now, which a new leader would believe.
+    context.executions.update(key, &entry.uid, |entry| entry.maybe_queued = true);
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
         (entry.version, entry.phase, entry.program) = (version, ExecutionPhase::Queued, None);
@@ -115,10 +121,13 @@ async fn attach(context: &Arc<Context>, key: &Key, entry: &Entry, pod: &Arc<str>
         let failure = status::failure(None, "the sandbox was lost while the program may have run");
         return finish(context, key, entry, Reason::Lost, failure).await;
     };
-    if let Ok(plan) = &entry.plan {
-        let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone() };
-        context.reserve.lock().adopt(&plan.pool, pod, &ticket);
-    }
+    let Ok(plan) = &entry.plan else {
+        pool::spend(context, &pod_entry);
+        let failure = status::failure(None, "it runs in a sandbox, but its spec cannot be read any more");
+        return finish(context, key, entry, Reason::Lost, failure).await;
+    };
+    let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone() };
+    context.reserve.lock().adopt(&plan.pool, pod, &ticket);
     Ok(follow(context, key, entry, pod_entry, None))
 }
 
@@ -236,9 +245,7 @@ async fn write(
 
 /// It has its terminal status.
 fn done(context: &Context, key: &Key, entry: &Entry) {
-    if context.executions.get(key).is_some_and(|current| current.uid == entry.uid) {
-        context.executions.remove(key);
-    }
+    context.executions.finish(key, &entry.uid);
     context.takeover.lock().forget(&entry.uid);
     context.live.end(&entry.uid);
 }

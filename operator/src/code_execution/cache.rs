@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) program: Option<Arc<Program>>,
     /// How many pods could not start it.
     pub(crate) attempts: u32,
+    /// `Queued` may have been written although the answer was lost.
+    pub(crate) maybe_queued: bool,
 }
 
 /// What a change of the cache means for the rest.
@@ -47,6 +49,8 @@ pub(crate) struct Executions {
 struct Inner {
     entries: HashMap<Key, Entry>,
     keys: HashMap<Arc<str>, Key>,
+    /// Those that we have finished and the watch has not shown as finished yet: what it shows of them is old.
+    finished: HashMap<Key, Arc<str>>,
 }
 
 impl Executions {
@@ -58,8 +62,13 @@ impl Executions {
         let old = inner.entries.get(&key).cloned();
         if fresh.phase.is_terminal() {
             inner.remove(&key);
+            inner.finished.remove(&key);
             return Change::Finished;
         }
+        if inner.finished.get(&key).is_some_and(|uid| *uid == fresh.uid) {
+            return Change::Look;
+        }
+        inner.finished.remove(&key);
         let mut change = Change::Look;
         let fresh = match old {
             Some(old) if old.uid == fresh.uid => merged(&old, fresh),
@@ -99,9 +108,21 @@ impl Executions {
         }
     }
 
-    /// Forgets an execution. The answer is its uid, when it was here.
+    /// Forgets an execution that is gone. The answer is what was known of it, when it was here.
     pub(crate) fn remove(&self, key: &Key) -> Option<Entry> {
-        self.inner.lock().remove(key)
+        let mut inner = self.inner.lock();
+        inner.finished.remove(key);
+        inner.remove(key)
+    }
+
+    /// Its terminal status is written. Until the watch shows that, older events of it are not believed: one that
+    /// says `Pending` must not make it run again.
+    pub(crate) fn finish(&self, key: &Key, uid: &Arc<str>) {
+        let mut inner = self.inner.lock();
+        if inner.entries.get(key).is_some_and(|current| current.uid == *uid) {
+            inner.remove(key);
+            inner.finished.insert(key.clone(), Arc::clone(uid));
+        }
     }
 
     /// Looks at the execution of that uid. False when there is none that has not finished.
@@ -173,6 +194,7 @@ pub(crate) fn entry(object: CodeExecution) -> Entry {
         plan,
         program,
         attempts: 0,
+        maybe_queued: false,
     }
 }
 
@@ -185,6 +207,7 @@ fn merged(old: &Entry, fresh: Entry) -> Entry {
         cancel: old.cancel || fresh.cancel,
         seen: old.seen,
         attempts: old.attempts,
+        maybe_queued: old.maybe_queued,
         // Once the texts were let go they stay away until a pod is there.
         program: old.program.as_ref().and(fresh.program),
         ..fresh
@@ -267,6 +290,19 @@ mod tests {
         assert_eq!(executions.apply(object("u", "2", "Failed")), Change::Finished);
         assert!(executions.get(&key()).is_none());
         assert!(!executions.wake("u", &WorkQueue::new()));
+    }
+
+    #[test]
+    fn a_late_event_does_not_revive_what_was_finished() {
+        let executions = Executions::default();
+        executions.apply(object("u", "1", "Pending"));
+        executions.finish(&key(), &"u".into());
+        executions.apply(object("u", "2", "Pending"));
+        assert!(executions.get(&key()).is_none(), "the event is older than our own write");
+        executions.apply(object("u", "3", "Succeeded"));
+        executions.finish(&key(), &"u".into());
+        executions.apply(object("v", "4", "Pending"));
+        assert!(executions.get(&key()).is_some(), "a new object of that name is another matter");
     }
 
     #[test]

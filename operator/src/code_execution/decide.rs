@@ -60,6 +60,8 @@ pub(crate) enum Run {
 pub(crate) struct Observed {
     /// The phase that the API has.
     pub(crate) phase: ExecutionPhase,
+    /// A start must be announced, because the API says or may say that it has not been started.
+    pub(crate) announce: bool,
     /// The pod that the status names.
     pub(crate) shown_pod: Option<Arc<str>>,
     /// `spec.cancel`, or the object is being deleted.
@@ -189,7 +191,7 @@ fn not_started(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -
 /// started: a new leader relies on that.
 fn start(seen: &Observed, pod: &PodUid) -> Step {
     let announced = seen.phase == ExecutionPhase::Running && seen.shown_pod.as_ref() == Some(pod);
-    if seen.phase == ExecutionPhase::Pending || announced {
+    if !seen.announce || announced {
         Step::Start(Arc::clone(pod))
     } else {
         Step::ShowRunning(Arc::clone(pod))

@@ -74,3 +74,12 @@ pub(crate) fn abandon(context: &Arc<Context>, key: &Key, entry: &Entry) {
         release(context, entry);
     }
 }
+
+/// A run has ended and its execution is known no more: its terminal status was written although the answer said
+/// otherwise, or the object is gone. Nobody else would acknowledge it or give its pod up.
+pub(crate) fn forgotten(context: &Arc<Context>, key: &Key) {
+    if let Some(run) = context.runs.get(key).filter(|run| run.left.is_some()) {
+        context.runs.take(key, &run.uid);
+        throw_away(context, &run.pod, &run.uid);
+    }
+}

@@ -84,7 +84,10 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
 }
 
 async fn step(context: &Arc<Context>, key: &Key) -> Result<Next, Error> {
-    let Some((entry, observed)) = observe::observe(context, key).await? else { return Ok(Next::Rest(None)) };
+    let Some((entry, observed)) = observe::observe(context, key).await? else {
+        leave::forgotten(context, key);
+        return Ok(Next::Rest(None));
+    };
     let timings = &context.config.timings;
     let patience = Patience { running: timings.lazy_running, queued: timings.lazy_queued };
     let step = decide::decide(observe::plan(&entry), &observed, patience, Instant::now());

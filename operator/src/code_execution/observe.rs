@@ -36,6 +36,7 @@ pub(crate) async fn observe(context: &Context, key: &Key) -> Result<Option<(Entr
     };
     let observed = Observed {
         phase: entry.phase,
+        announce: entry.maybe_queued || entry.phase != crds::ExecutionPhase::Pending,
         shown_pod: entry.shown_pod.clone(),
         cancel: entry.cancel,
         seen: entry.seen,

@@ -11,20 +11,25 @@ use crate::{
     pool::{self, facts::Life},
 };
 
-/// Which first lists are complete. The takeover begins when those of executions and pods are.
+/// The lists that a takeover needs, of each namespace that is watched.
+const NEEDED: [&str; 3] = ["executions", "pods", "pools"];
+
+/// Which first lists are not complete yet. The takeover begins when all are.
 pub(crate) struct Lists {
-    waiting: Mutex<HashSet<&'static str>>,
+    waiting: Mutex<HashSet<(&'static str, Option<String>)>>,
 }
 
 impl Lists {
-    pub(crate) fn new() -> Self {
-        Self { waiting: Mutex::new(HashSet::from(["executions", "pods", "pools"])) }
+    /// `namespaces` are those that are watched one by one; `None` stands for all at once.
+    pub(crate) fn new(namespaces: &[Option<String>]) -> Self {
+        let all = NEEDED.into_iter().flat_map(|list| namespaces.iter().map(move |n| (list, n.clone())));
+        Self { waiting: Mutex::new(all.collect()) }
     }
 
-    pub(crate) fn complete(&self, context: &Arc<Context>, list: &'static str) {
+    pub(crate) fn complete(&self, context: &Arc<Context>, list: &'static str, namespace: Option<String>) {
         let done = {
             let mut waiting = self.waiting.lock();
-            waiting.remove(list) && waiting.is_empty()
+            waiting.remove(&(list, namespace)) && waiting.is_empty()
         };
         if done {
             take_over(context);
@@ -68,6 +73,11 @@ fn take_over(context: &Arc<Context>) {
         context.execution_queue.push(key);
     }
     for pod in pods {
+        let unwanted = |uid: &Arc<str>| !context.executions.wake(uid, &context.execution_queue);
+        if pod.answer().is_some_and(|answer| answer.holds.iter().any(unwanted)) {
+            // It answered before it was known that nobody wants what it holds.
+            pod.spend();
+        }
         pool::pod_changed(context, &pod);
     }
 }

@@ -99,6 +99,11 @@ impl Takeover {
         self.listed = true;
     }
 
+    /// Whether both first lists are complete, so that what they do not name does not exist.
+    pub(crate) fn listed(&self) -> bool {
+        self.listed
+    }
+
     /// A pod has said what it holds. The answer is whether that may change a permission.
     pub(crate) fn answered(
         &mut self,

@@ -15,6 +15,8 @@ use crate::{context::Context, executor_client::CallError};
 
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
+/// A clock that is off may be set right, so such a pod is asked again.
+const TROUBLE_RETRY: Duration = Duration::from_secs(10);
 
 /// Starts asking a pod that has an address, unless it was asked already. A pod that is being started is asked once
 /// it is ready; one that an earlier leader left is asked as soon as it runs.
@@ -29,9 +31,15 @@ pub(crate) fn ask_when_due(context: &Arc<Context>, entry: &Arc<PodEntry>) {
 
 async fn ask(context: Arc<Context>, entry: Arc<PodEntry>) {
     let mut wait = FIRST_RETRY;
-    let answer = loop {
+    loop {
         match once(&context, &entry).await {
-            Ok(answer) => break answer,
+            Ok(answer) => {
+                super::answered(&context, &entry, &answer);
+                if answer.trouble.is_none() {
+                    return;
+                }
+                wait = TROUBLE_RETRY;
+            }
             Err(error) => {
                 tracing::debug!(pod = %entry.facts().key, %error, "the executor gave no inventory yet");
             }
@@ -40,8 +48,7 @@ async fn ask(context: Arc<Context>, entry: Arc<PodEntry>) {
             () = entry.gone.cancelled() => return,
             () = sleep(wait) => wait = (wait * 2).min(LAST_RETRY),
         }
-    };
-    super::answered(&context, &entry, answer);
+    }
 }
 
 async fn once(context: &Context, entry: &PodEntry) -> Result<Answer, CallError> {

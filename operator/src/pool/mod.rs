@@ -116,12 +116,18 @@ pub(crate) fn pod_gone(context: &Arc<Context>, entry: &Arc<PodEntry>) {
 }
 
 /// An executor has said what it holds.
-fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: Answer) {
+fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: &Answer) {
     let facts = entry.facts();
-    let changed = context.takeover.lock().answered(&facts.uid, answer.vacant, answer.holds.iter().cloned());
+    // Before the takeover is told: whoever looks there next must find the answer here.
+    entry.set_answer(answer.clone());
+    let (changed, listed) = {
+        let mut takeover = context.takeover.lock();
+        let changed = takeover.answered(&facts.uid, answer.vacant, answer.holds.iter().cloned());
+        (changed, takeover.listed())
+    };
     let useless = !answer.usable && answer.holds.is_empty() && answer.trouble.is_none();
     for uid in &answer.holds {
-        if !context.executions.wake(uid, &context.execution_queue) {
+        if !context.executions.wake(uid, &context.execution_queue) && listed {
             // Nobody wants this run any more: its object is gone or has its status.
             entry.spend();
         }
@@ -129,7 +135,6 @@ fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: Answer) {
     if answer.usable {
         context.pools.with(&facts.pool, |memory| memory.stillborn = 0);
     }
-    entry.set_answer(answer);
     if useless {
         entry.spend();
     }

@@ -30,6 +30,7 @@ fn plan() -> Plan {
 fn seen(now: Instant) -> Observed {
     Observed {
         phase: ExecutionPhase::Pending,
+        announce: false,
         shown_pod: None,
         cancel: false,
         seen: now,
@@ -85,6 +86,7 @@ fn a_start_after_a_visible_wait_is_announced_first_and_only_for_that_pod() {
     let now = Instant::now();
     let granted = |phase, shown: Option<&str>| Observed {
         phase,
+        announce: phase != ExecutionPhase::Pending,
         shown_pod: shown.map(Into::into),
         place: Place::Granted("p".into()),
         ..seen(now)
@@ -97,6 +99,8 @@ fn a_start_after_a_visible_wait_is_announced_first_and_only_for_that_pod() {
     ] {
         assert_eq!(step(&granted(phase, shown), now), expected, "{phase:?} {shown:?}");
     }
+    let unsure = Observed { announce: true, ..granted(ExecutionPhase::Pending, None) };
+    assert_eq!(step(&unsure, now), Step::ShowRunning("p".into()), "`Queued` may have been written");
 }
 
 #[test]
