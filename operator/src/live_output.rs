@@ -46,11 +46,11 @@ impl LiveOutputs {
     #[must_use]
     pub fn follow(&self, uid: &str) -> Option<impl futures::Stream<Item = LiveChunk> + Send + use<>> {
         let run = self.run(uid)?;
-        let follower = Follower { changed: run.version.subscribe(), run, at: 0, segment: 0 };
-        let guard = Waiting { outputs: self.clone(), uid: uid.to_owned() };
-        Some(stream::unfold((follower, guard), |(mut follower, guard)| async move {
-            let chunk = follower.next().await?;
-            Some((chunk, (follower, guard)))
+        let follower = Follower { changed: run.version.subscribe(), at: 0, segment: 0 };
+        let held = Held { outputs: self.clone(), uid: uid.to_owned(), run: Some(run) };
+        Some(stream::unfold((follower, held), |(mut follower, held)| async move {
+            let chunk = follower.next(held.run.as_deref()?).await?;
+            Some((chunk, (follower, held)))
         }))
     }
 
@@ -79,11 +79,12 @@ impl LiveOutputs {
         }
     }
 
-    /// A follower has gone: a buffer that nobody else holds is dropped, so that waiting costs nothing after it.
-    fn forget_waiting(&self, uid: &str) {
+    /// A follower goes: a buffer that nobody else holds is dropped, so that waiting costs nothing after it.
+    /// Followers come and go only while the map is locked, so what is left besides the map's own is exact.
+    fn give_back(&self, uid: &str, run: Option<Arc<LiveRun>>) {
         let mut inner = self.inner.lock();
-        // One is the map's, one is the follower's that is just being dropped.
-        if inner.runs.get(uid).is_some_and(|run| Arc::strong_count(run) <= 2 && run.is_empty()) {
+        drop(run);
+        if inner.runs.get(uid).is_some_and(|run| Arc::strong_count(run) == 1 && run.is_empty()) {
             inner.runs.remove(uid);
         }
     }
@@ -95,15 +96,16 @@ impl fmt::Debug for LiveOutputs {
     }
 }
 
-/// Tells the map when a follower is gone.
-struct Waiting {
+/// A follower's hold on a buffer. It owns the only reference of that follower, and gives it back to the map.
+struct Held {
     outputs: LiveOutputs,
     uid: String,
+    run: Option<Arc<LiveRun>>,
 }
 
-impl Drop for Waiting {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.outputs.forget_waiting(&self.uid);
+        self.outputs.give_back(&self.uid, self.run.take());
     }
 }
 
@@ -193,18 +195,17 @@ impl Buffer {
 
 /// One reader's place in a buffer.
 struct Follower {
-    run: Arc<LiveRun>,
     changed: watch::Receiver<u64>,
     at: usize,
     segment: usize,
 }
 
 impl Follower {
-    async fn next(&mut self) -> Option<LiveChunk> {
+    async fn next(&mut self, run: &LiveRun) -> Option<LiveChunk> {
         loop {
             self.changed.borrow_and_update();
             let (chunk, finished) = {
-                let buffer = self.run.buffer.lock();
+                let buffer = run.buffer.lock();
                 (buffer.chunk(self.at, &mut self.segment), buffer.finished)
             };
             if let Some(chunk) = chunk {
@@ -261,6 +262,26 @@ mod tests {
         let outputs = LiveOutputs::default();
         drop(outputs.follow("u"));
         assert!(outputs.inner.lock().runs.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_goes_leaves_the_buffer_to_the_others_and_to_the_run() {
+        let outputs = LiveOutputs::default();
+        let (first, second) = (outputs.follow("u").unwrap(), outputs.follow("u").unwrap());
+        drop(first);
+        let run = outputs.run("u").unwrap();
+        drop(outputs.follow("u"));
+        run.push(Stream::Stdout, "a");
+        outputs.end("u");
+        assert_eq!(second.collect::<Vec<_>>().await, [chunk(Stream::Stdout, "a")]);
+    }
+
+    #[test]
+    fn a_run_without_output_keeps_its_buffer_when_its_only_follower_goes() {
+        let outputs = LiveOutputs::default();
+        let run = outputs.run("u").unwrap();
+        drop(outputs.follow("u"));
+        assert!(Arc::ptr_eq(&run, &outputs.run("u").unwrap()));
     }
 
     #[test]
