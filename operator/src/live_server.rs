@@ -161,6 +161,9 @@ async fn allowed(client: &Client, headers: &HeaderMap, namespace: &str, name: &s
     let answer = reviews.create(&PostParams::default(), &review).await.map_err(Refusal::Api)?;
     let status =
         answer.status.filter(|status| status.authenticated == Some(true)).ok_or(Refusal::BadToken)?;
+    if !for_us(status.audiences.as_deref()) {
+        return Err(Refusal::BadToken);
+    }
     let user = status.user.ok_or(Refusal::BadToken)?;
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
@@ -183,4 +186,23 @@ async fn allowed(client: &Client, headers: &HeaderMap, namespace: &str, name: &s
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
     let answer = reviews.create(&PostParams::default(), &review).await.map_err(Refusal::Api)?;
     if answer.status.is_some_and(|status| status.allowed) { Ok(()) } else { Err(Refusal::Forbidden) }
+}
+
+/// Whether a token is meant for this port, by what its review says. A server that does not know audiences says
+/// nothing about them.
+fn for_us(audiences: Option<&[String]>) -> bool {
+    audiences.is_none_or(|named| named.is_empty() || named.iter().any(|name| name == AUDIENCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_for_somebody_else_is_refused() {
+        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert!(for_us(None) && for_us(Some(&[])));
+        assert!(for_us(Some(&named(&["other", AUDIENCE]))));
+        assert!(!for_us(Some(&named(&["other"]))));
+    }
 }
