@@ -14,6 +14,8 @@ use crate::context::Context;
 const SWEEP: Duration = Duration::from_mins(10);
 /// Staged bytes that nobody has written to for so long were left behind.
 const STAGING_AGE: Duration = Duration::from_hours(1);
+/// How often it is looked whether everything was listed.
+const UNLISTED: Duration = Duration::from_secs(1);
 /// How much longer a touch is remembered than bytes are kept.
 const REMEMBER: u32 = 4;
 
@@ -75,9 +77,23 @@ impl State {
             candidates.iter().filter(|(_, due)| **due <= now).map(|(digest, _)| digest.clone()).collect();
         for digest in &ready {
             candidates.remove(digest);
-            touched.remove(digest);
         }
         (ready, candidates.values().min().copied())
+    }
+
+    /// Whether bytes that were due may go now. Those that were put meanwhile are candidates again.
+    fn may_go(&mut self, digest: &str, now: Instant, grace: Duration) -> bool {
+        match self.touched.get(digest) {
+            Some(put) if *put + grace > now => {
+                let due = *put + grace;
+                self.candidates.insert(digest.to_owned(), due);
+                false
+            }
+            _ => {
+                self.touched.remove(digest);
+                true
+            }
+        }
     }
 }
 
@@ -85,7 +101,14 @@ impl State {
 pub(crate) async fn run(context: Arc<Context>) {
     let mut sweep = Instant::now() + SWEEP;
     loop {
-        let (ready, next) = context.gc.state.lock().due(Instant::now(), context.gc.grace);
+        let now = Instant::now();
+        // Before everything was listed, nobody knows what is referred to.
+        let listed = context.takeover.lock().listed();
+        let (ready, next) = if listed {
+            context.gc.state.lock().due(now, context.gc.grace)
+        } else {
+            (Vec::new(), Some(now + UNLISTED))
+        };
         for digest in ready {
             delete(&context, &digest).await;
         }
@@ -108,6 +131,10 @@ async fn delete(context: &Context, digest: &str) {
         return;
     }
     let Ok(name) = digest.parse() else { return };
+    // Others were deleted since it was found due, which may have taken long.
+    if !context.gc.state.lock().may_go(digest, Instant::now(), context.gc.grace) {
+        return;
+    }
     if let Err(error) = context.blobs.delete(&name).await {
         tracing::warn!(%error, "unreferenced bytes could not be deleted; they are tried again");
         context.gc.consider(digest);
@@ -129,5 +156,17 @@ mod tests {
         let (ready, next) = state.due(start + GRACE, GRACE);
         assert_eq!(ready, ["a"]);
         assert_eq!(next, Some(start + GRACE + GRACE / 2));
+    }
+
+    #[test]
+    fn bytes_that_are_put_after_they_were_due_stay() {
+        let (mut state, start) = (State::default(), Instant::now());
+        state.consider("a", start, GRACE);
+        assert_eq!(state.due(start + GRACE, GRACE).0, ["a"]);
+        state.touch("a", start + GRACE, GRACE);
+        assert!(!state.may_go("a", start + GRACE, GRACE));
+        assert_eq!(state.due(start + GRACE, GRACE), (Vec::new(), Some(start + GRACE * 2)));
+        assert_eq!(state.due(start + GRACE * 2, GRACE).0, ["a"]);
+        assert!(state.may_go("a", start + GRACE * 2, GRACE));
     }
 }
