@@ -44,9 +44,14 @@ pub(crate) fn throw_away(context: &Arc<Context>, pod: &Arc<PodEntry>, uid: &Arc<
 /// goes at once. What cannot be ended so is ended with its pod.
 async fn end_unwanted(context: &Context, pod: &PodEntry, target: &Target, uid: &str) {
     let forgotten = async {
-        while context.executor.cancel(target, uid).await.is_ok()
-            && context.executor.acknowledge(target, uid).await.is_err()
-        {
+        loop {
+            // What the executor does not know may be under way to it: being acknowledged, it is refused there.
+            if let Err(error) = context.executor.cancel(target, uid).await {
+                tracing::debug!(uid, %error, "an unwanted run was not cancelled");
+            }
+            if context.executor.acknowledge(target, uid).await.is_ok() {
+                return;
+            }
             sleep(UNWANTED_RETRY).await;
         }
     };
