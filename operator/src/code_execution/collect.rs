@@ -2,7 +2,7 @@
 //!
 //! Nothing here fails a run: what cannot be kept is left out and said so.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use bytes::Bytes;
 use crds::{
@@ -28,6 +28,11 @@ const FILES_AT_ONCE: usize = 4;
 const ATTEMPTS: u32 = 4;
 /// How many typed results the schema takes.
 const MAX_RESULTS: usize = 16;
+/// How long their names may be, in characters.
+const NAME: usize = 253;
+/// How many changed files the schema takes, and how long their paths may be, in characters.
+const MAX_FILES: usize = 1000;
+const PATH: usize = 4096;
 
 /// Brings everything into the form of the status.
 pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome: Outcome) -> Collected {
@@ -46,16 +51,18 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
         isolation,
     } = outcome;
     let began = Instant::now();
-    let limit = usize::try_from(job.plan.limits.output_bytes).unwrap_or(usize::MAX);
+    let limit = output::limit(job.plan.limits.output_bytes);
+    let results = writable_results(job, results);
     let out = text(context, live.text(Stream::Stdout), stdout, limit);
     let err = text(context, live.text(Stream::Stderr), stderr, limit);
     let (out, err, results, (files, failed)) =
         futures::join!(out, err, typed_results(context, results), keep_files(job, target, files));
     let kept = number(files.len() as u64);
     let (files, files_stored_as) = inline_files(context, files).await;
-    let skipped_count = files_skipped_count + failed.len() as u64;
+    let skipped_count = files_skipped_count.saturating_add(failed.len() as u64);
     let skipped = files_skipped.iter().map(skipped_file).chain(failed).collect();
-    let collect = timings.collect_milliseconds + u64::try_from(began.elapsed().as_millis()).unwrap_or(0);
+    let storing = u64::try_from(began.elapsed().as_millis()).unwrap_or(0);
+    let collect = timings.collect_milliseconds.saturating_add(storing);
     Collected {
         stdout: out,
         stderr: err,
@@ -75,20 +82,21 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
             cpu_milliseconds: signed(usage.cpu_milliseconds),
             peak_memory_bytes: signed(usage.peak_memory_bytes),
         },
-        isolation: isolation.into_iter().take(32).collect(),
+        isolation,
     }
 }
 
 /// One stream: all of it inline when it fits, else its beginning, and all of it in the store.
 async fn text(context: &Context, text: String, summary: StreamSummary, limit: usize) -> OutputText {
-    let text = output::kept(text, summary.truncated, limit);
+    let cut = summary.truncated || output::was_cut(text.len(), limit);
+    let text = output::kept(text, cut, limit);
     let size_bytes = signed(summary.size_bytes);
     let inline = output::inline_part(&text, limits::INLINE_OUTPUT_BYTES).to_owned();
     if inline.len() == text.len() {
-        return OutputText { text, size_bytes, truncated: summary.truncated, stored_as: None };
+        return OutputText { text, size_bytes, truncated: cut, stored_as: None };
     }
     let stored_as = store(context, Bytes::from(text)).await;
-    let truncated = summary.truncated || stored_as.is_none();
+    let truncated = cut || stored_as.is_none();
     OutputText { text: inline, size_bytes, truncated, stored_as }
 }
 
@@ -109,10 +117,30 @@ async fn store(context: &Context, bytes: Bytes) -> Option<String> {
     None
 }
 
+/// Leaves out results that the schema refuses: the whole status would be refused with them.
+fn writable_results(job: &Job, results: Vec<protocol::ResultPart>) -> Vec<protocol::ResultPart> {
+    let all = results.len();
+    let writable: Vec<_> = results.into_iter().filter(is_writable).take(MAX_RESULTS).collect();
+    let dropped = all - writable.len();
+    if dropped > 0 {
+        tracing::warn!(execution = %job.key, uid = %job.run.uid, dropped, "results that cannot be written were left out");
+    }
+    writable
+}
+
+fn is_writable(part: &protocol::ResultPart) -> bool {
+    [&part.name, &part.media_type].into_iter().all(|name| length_within(name, NAME))
+}
+
+/// Not empty and not longer than so many characters, as a schema counts.
+fn length_within(text: &str, characters: usize) -> bool {
+    !text.is_empty() && text.chars().nth(characters).is_none()
+}
+
 async fn typed_results(context: &Context, results: Vec<protocol::ResultPart>) -> Vec<kinds::ResultPart> {
     let mut used = 0;
     let mut parts = Vec::new();
-    for protocol::ResultPart { name, media_type, data } in results.into_iter().take(MAX_RESULTS) {
+    for protocol::ResultPart { name, media_type, data } in results {
         let size = encoded_bytes(&data);
         let (data, stored_as) = if used + size <= limits::INLINE_RESULTS_BYTES {
             used += size;
@@ -120,11 +148,26 @@ async fn typed_results(context: &Context, results: Vec<protocol::ResultPart>) ->
         } else {
             (String::new(), store(context, Bytes::from(data)).await)
         };
-        let name = name.chars().take(253).collect();
-        let media_type = media_type.chars().take(253).collect();
         parts.push(kinds::ResultPart { name, media_type, data, stored_as });
     }
     parts
+}
+
+/// The files that a status can name, each with the executor's number of it, and what is left of the others.
+fn writable_files(files: Vec<FileEntry>) -> (Vec<(usize, FileEntry)>, Vec<SkippedFile>) {
+    let (mut writable, mut skipped, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    for (index, file) in files.into_iter().enumerate() {
+        let reason = if writable.len() >= MAX_FILES {
+            kinds::SkipReason::TooManyFiles
+        } else if length_within(&file.path, PATH) && seen.insert(file.path.clone()) {
+            writable.push((index, file));
+            continue;
+        } else {
+            kinds::SkipReason::StoreFailed
+        };
+        skipped.push(SkippedFile { path: file.path.chars().take(PATH).collect(), reason });
+    }
+    (writable, skipped)
 }
 
 /// Fetches, stores and registers every changed file. The order of the paths stays.
@@ -133,7 +176,8 @@ async fn keep_files(
     target: &Target,
     files: Vec<FileEntry>,
 ) -> (Vec<OutputFile>, Vec<SkippedFile>) {
-    let outcomes: Vec<_> = stream::iter(files.into_iter().enumerate())
+    let (files, mut skipped) = writable_files(files);
+    let outcomes: Vec<_> = stream::iter(files)
         .map(|(index, file)| async move {
             let kept = produced::keep(job, target, index, &file).await;
             (file, kept)
@@ -141,7 +185,7 @@ async fn keep_files(
         .buffered(FILES_AT_ONCE)
         .collect()
         .await;
-    let (mut kept, mut skipped) = (Vec::new(), Vec::new());
+    let mut kept = Vec::new();
     for (file, outcome) in outcomes {
         let FileEntry { path, size_bytes, sha256 } = file;
         match outcome {
@@ -185,7 +229,7 @@ fn skipped_file(file: &protocol::SkippedFile) -> SkippedFile {
         SkipReason::ChangedWhileReading => kinds::SkipReason::ChangedWhileReading,
         SkipReason::StoreFailed => kinds::SkipReason::StoreFailed,
     };
-    SkippedFile { path: file.path.chars().take(4096).collect(), reason }
+    SkippedFile { path: file.path.chars().take(PATH).collect(), reason }
 }
 
 /// The executor's name of a field → the name of the same field in the spec.
@@ -220,6 +264,33 @@ fn number(count: u64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_result_that_the_schema_refuses_is_not_written() {
+        let part = |name: &str, media_type: &str| protocol::ResultPart {
+            name: name.to_owned(),
+            media_type: media_type.to_owned(),
+            data: String::new(),
+        };
+        let (longest, longer) = ("é".repeat(253), "é".repeat(254));
+        assert!(is_writable(&part("a", "b")) && is_writable(&part(&longest, &longest)));
+        for (name, media_type) in [("", "b"), ("a", ""), (longer.as_str(), "b"), ("a", longer.as_str())] {
+            assert!(!is_writable(&part(name, media_type)));
+        }
+    }
+
+    #[test]
+    fn a_file_that_the_schema_refuses_is_skipped_and_the_others_keep_their_numbers() {
+        let file = |path: &str| FileEntry { path: path.to_owned(), size_bytes: 0, sha256: String::new() };
+        let (kept, skipped) =
+            writable_files(vec![file(""), file("a"), file(&"x".repeat(4097)), file("a"), file("b")]);
+        let kept: Vec<_> = kept.iter().map(|(index, file)| (*index, file.path.as_str())).collect();
+        assert_eq!(kept, [(1, "a"), (4, "b")]);
+        assert_eq!(skipped.iter().map(|file| file.path.len()).collect::<Vec<_>>(), [0, 4096, 1]);
+        let many = (0..=MAX_FILES).map(|number| file(&number.to_string())).collect();
+        let (kept, skipped) = writable_files(many);
+        assert_eq!((kept.len(), skipped.len()), (MAX_FILES, 1));
+    }
 
     #[test]
     fn a_field_is_called_what_the_user_wrote() {

@@ -13,11 +13,32 @@ pub(crate) fn kept(mut text: String, cut: bool, limit: usize) -> String {
 
 /// Cuts a text to at most `bytes`, back to a whole character.
 pub(crate) fn truncate(text: &mut String, bytes: usize) {
+    text.truncate(beginning(text, bytes).len());
+}
+
+/// `limits.outputBytes` as a length.
+pub(crate) fn limit(output_bytes: impl TryInto<usize>) -> usize {
+    output_bytes.try_into().unwrap_or(usize::MAX)
+}
+
+/// How many bytes of a stream are buffered at most: each byte that is no UTF-8 becomes a replacement character of
+/// three, and what is longer must be seen to be so.
+pub(crate) fn most(limit: usize) -> usize {
+    limit.saturating_mul(3).saturating_add(4)
+}
+
+/// Whether so many buffered bytes are more than an executor may have sent, so that they were cut here.
+pub(crate) fn was_cut(bytes: usize, limit: usize) -> bool {
+    bytes > limit.saturating_mul(3)
+}
+
+/// The beginning of a text with at most `bytes`, back to a whole character.
+pub(crate) fn beginning(text: &str, bytes: usize) -> &str {
     let mut end = bytes.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text.truncate(end);
+    text.get(..end).unwrap_or_default()
 }
 
 /// The longest beginning of `text` whose JSON has at most `budget` bytes; all of it when it fits.

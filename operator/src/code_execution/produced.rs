@@ -9,13 +9,15 @@ use crds::{
     names::BlobDigest,
     sandbox_file::{ByteSource, ProducedBytes},
 };
+use futures::{StreamExt as _, stream};
 use kube::{Api, api::ObjectMeta};
 use protocol::FileEntry;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::run::Job;
 use crate::{
-    executor_client::{CallError, Target},
+    executor_client::{CallError, Content, Target},
     key::Key,
     metrics::Kind,
     sandbox_file::status,
@@ -23,6 +25,8 @@ use crate::{
 
 /// How often each part is tried.
 const ATTEMPTS: u32 = 4;
+/// A file of which no byte comes for so long is not waited for.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Why a changed file is not kept.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +96,7 @@ pub(crate) async fn keep(
 async fn fetch(job: &Job, target: &Target, index: usize, file: &FileEntry) -> Result<(), ProducedError> {
     let content =
         job.context.executor.file(target, &job.run.uid, index).await.map_err(ProducedError::Executor)?;
+    let content = ending(content, job.run.pod.gone.clone(), IDLE);
     let stored = match job.context.blobs.put(content, file.size_bytes).await {
         Ok(stored) => stored,
         Err(blobs::Error::TooLarge { .. }) => return Err(ProducedError::Changed),
@@ -104,6 +109,23 @@ async fn fetch(job: &Job, target: &Target, index: usize, file: &FileEntry) -> Re
         job.context.gc.consider(stored.digest.as_str());
         Err(ProducedError::Changed)
     }
+}
+
+/// The same bytes, but an error when no more of them come or the pod is gone.
+fn ending(content: Content, gone: CancellationToken, idle: Duration) -> Content {
+    let bytes = stream::unfold(Some((content, gone)), move |state| async move {
+        let (mut content, gone) = state?;
+        let next = tokio::select! {
+            biased;
+            next = timeout(idle, content.next()) => next,
+            () = gone.cancelled() => return Some((Err("the pod is gone".into()), None)),
+        };
+        match next {
+            Ok(chunk) => chunk.map(|chunk| (chunk, Some((content, gone)))),
+            Err(elapsed) => Some((Err(elapsed.into()), None)),
+        }
+    });
+    bytes.boxed()
 }
 
 async fn register(job: &Job, file: &FileEntry) -> Result<(), ProducedError> {
@@ -167,3 +189,29 @@ fn object(job: &Job, file: &FileEntry) -> SandboxFile {
 
 /// When the pool is gone by now: a week.
 const DEFAULT_RETENTION_SECONDS: i64 = 604_800;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn stuck() -> Content {
+        stream::iter([Ok(Bytes::from_static(b"a"))]).chain(stream::pending()).boxed()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_stops_coming_is_an_error() {
+        let chunks: Vec<_> =
+            ending(stuck(), CancellationToken::new(), Duration::from_millis(5)).collect().await;
+        assert!(matches!(chunks.as_slice(), [Ok(_), Err(_)]));
+    }
+
+    #[tokio::test]
+    async fn what_a_pod_that_is_gone_had_sent_is_read_before_the_error() {
+        let gone = CancellationToken::new();
+        gone.cancel();
+        let chunks: Vec<_> = ending(stuck(), gone, IDLE).collect().await;
+        assert!(matches!(chunks.as_slice(), [Ok(_), Err(_)]));
+    }
+}

@@ -3,16 +3,20 @@
 //! From the moment that the request may have reached a pod, only that pod is asked again: the executor knows a
 //! uid, so asking twice never runs twice. Only what certainly was not accepted may go elsewhere.
 
+mod cancelling;
+mod intake;
+mod patience;
+
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use crds::{Reason, limits};
 use futures::StreamExt as _;
-use protocol::{Frame, Outcome, Stream};
+use protocol::{ExecuteRequest, Frame, Outcome};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use self::{cancelling::cancelling, intake::Intake, patience::Progress};
 use super::{
-    collect, inputs,
+    collect, inputs, output,
     runs::{Left, Run},
     status::{self, Ending, PodPlace},
     validate::{Plan, Program},
@@ -20,7 +24,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    executor_client::{CallError, Frames, Target},
+    executor_client::{CallError, Content, Frames, Target},
     key::Key,
     live_output::LiveRun,
     metrics::Stage,
@@ -30,6 +34,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// After a pod is gone, what its connection still holds is read for so long.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// After a pod is gone, a request to it is given up after so long: longer than connecting is tried, because what
+/// found no connection was not started.
+const LAST_CONNECT: Duration = Duration::from_secs(4);
 /// How often a request that came too late for its token is sent again.
 const LATE_REQUESTS: u32 = 3;
 
@@ -68,8 +75,12 @@ impl Job {
         let Some(live) = self.context.live.run(&self.run.uid) else {
             return Left::Ended(Arc::new(self.lost("its output was ended before it began").await));
         };
-        let mut started = None;
-        let followed = self.frames(target, &live, &mut started).await;
+        let mut progress = Progress::new(self.patience(), Instant::now());
+        let cancelling = cancelling(Arc::clone(&self.context), target.clone(), self.run.clone());
+        let followed = tokio::select! {
+            followed = self.frames(target, &live, &mut progress) => followed,
+            never = cancelling => match never {},
+        };
         let ending = match followed {
             Followed::NotStarted(message) => return Left::NotStarted(message),
             Followed::Refused(ending) => *ending,
@@ -80,7 +91,7 @@ impl Job {
                 let collected = collect::collect(self, target, &live, *outcome).await;
                 self.context.metrics.stage(Stage::Collect, began.elapsed());
                 let collected = Some(collected);
-                let started = started.or_else(|| Some(self.context.clock.now()));
+                let started = progress.started.or_else(|| Some(self.context.clock.now()));
                 let failure = failure.map(collect::renamed);
                 Ending { reason, exit_code, signal, failure, started, place: None, collected }
             }
@@ -89,26 +100,23 @@ impl Job {
     }
 
     /// Sends the request and reads frames until the end, over as many connections as it takes.
-    async fn frames(
-        &mut self,
-        target: &Target,
-        live: &LiveRun,
-        started: &mut Option<DateTime<Utc>>,
-    ) -> Followed {
-        let give_up = self.patience();
+    async fn frames(&mut self, target: &Target, live: &LiveRun, progress: &mut Progress) -> Followed {
         let (mut wait, mut late, mut accepted) = (FIRST_RETRY, 0, self.program.is_none());
         let mut silent_since = None;
         loop {
-            let error = match self.connect(target).await {
+            let error = match self.connect(target, accepted, progress).await {
                 Ok(frames) => {
                     (accepted, wait, silent_since) = (true, FIRST_RETRY, None);
-                    match self.read(frames, target, live, started, give_up).await {
+                    match self.read(frames, live, progress).await {
                         Ok(outcome) => return Followed::Outcome(outcome),
                         Err(error) => error,
                     }
                 }
                 Err(Trouble::Inputs(error)) if !accepted => return self.without_inputs(error),
                 Err(Trouble::Inputs(error)) => CallError::Broken(error.into()),
+                Err(Trouble::Unsent(why)) if !accepted => return Followed::NotStarted(why.to_owned()),
+                Err(Trouble::Unsent(_) | Trouble::Silent) => return Followed::Lost,
+                Err(Trouble::Cancelled) => return Followed::Refused(Box::new(cancelled())),
                 Err(Trouble::Call(error)) => {
                     match verdict(&error, accepted) {
                         Verdict::Elsewhere => return Followed::NotStarted(error.to_string()),
@@ -125,7 +133,8 @@ impl Job {
             };
             tracing::info!(execution = %self.key, uid = %self.run.uid, %error, "asking the sandbox again");
             let since = *silent_since.get_or_insert_with(Instant::now);
-            if since.elapsed() >= self.context.config.timings.lost_after || Instant::now() >= give_up {
+            if since.elapsed() >= self.context.config.timings.lost_after || Instant::now() >= progress.give_up
+            {
                 return Followed::Lost;
             }
             tokio::select! {
@@ -135,81 +144,80 @@ impl Job {
         }
     }
 
-    /// When the executor itself must have ended the run, and a good while later.
-    fn patience(&self) -> Instant {
+    /// How long until the executor itself must have ended the run, and a good while longer.
+    fn patience(&self) -> Duration {
         let beyond = limits::COLLECT_MILLISECONDS + limits::OPERATOR_MARGIN_MILLISECONDS;
-        Instant::now()
-            + self.plan.timeout
+        self.plan.timeout
             + Duration::from_millis(beyond.unsigned_abs())
             + self.context.config.timings.lost_after
     }
 
     /// Starts, or attaches when there is nothing (left) to start with.
-    async fn connect(&self, target: &Target) -> Result<Frames, Trouble> {
+    async fn connect(
+        &self,
+        target: &Target,
+        accepted: bool,
+        progress: &mut Progress,
+    ) -> Result<Frames, Trouble> {
+        let executor = &self.context.executor;
         let Some(program) = &self.program else {
-            return Ok(self.context.executor.attach(target, &self.run.uid).await?);
+            return Ok(executor.attach(target, &self.run.uid).await?);
         };
+        let gone = &self.run.pod.gone;
+        let (request, content) = tokio::select! {
+            prepared = self.prepare(program) => prepared?,
+            () = gone.cancelled() => return Err(Trouble::Unsent("the pod is gone")),
+            () = sleep_until(progress.give_up) => return Err(Trouble::Unsent("its files took too long")),
+            () = self.run.cancel.cancelled(), if !accepted => return Err(Trouble::Cancelled),
+        };
+        progress.sends(request.inputs.iter().fold(0, |sum, file| file.size_bytes.saturating_add(sum)));
+        let hopeless = async {
+            gone.cancelled().await;
+            sleep(LAST_CONNECT).await;
+        };
+        tokio::select! {
+            frames = executor.execute(target, &self.run.uid, &request, content) => Ok(frames?),
+            () = hopeless => Err(Trouble::Silent),
+            () = sleep_until(progress.give_up) => Err(Trouble::Silent),
+        }
+    }
+
+    /// The request and the bytes of its files. Nothing is sent yet.
+    async fn prepare(&self, program: &Program) -> Result<(ExecuteRequest, Content), inputs::InputsError> {
         let files = inputs::check(&self.context, &self.key, &self.plan, program).await?;
         let request = inputs::request(&self.context, &self.plan, program, &files).await?;
         let content = inputs::content(&self.context, program, &files);
-        Ok(self.context.executor.execute(target, &self.run.uid, &request, content).await?)
+        Ok((request, content))
     }
 
     /// Reads one connection. Text that an earlier connection brought is not taken twice.
     async fn read(
         &mut self,
         mut frames: Frames,
-        target: &Target,
         live: &LiveRun,
-        started: &mut Option<DateTime<Utc>>,
-        give_up: Instant,
+        progress: &mut Progress,
     ) -> Result<Box<Outcome>, CallError> {
         // The executor has the request now; the texts are needed no more.
         self.program = None;
-        let mut skip = [live.bytes(Stream::Stdout), live.bytes(Stream::Stderr)];
-        let gone = self.run.pod.gone.clone();
-        let cancel = self.run.cancel.clone();
-        let mut cancelled = false;
+        let mut intake = Intake::new(live, output::limit(self.plan.limits.output_bytes));
+        let gone = &self.run.pod.gone;
         loop {
             let frame = tokio::select! {
                 frame = frames.next() => frame,
-                () = cancel.cancelled(), if !cancelled => {
-                    cancelled = true;
-                    self.cancel(target);
-                    continue;
-                }
                 () = gone.cancelled() => timeout(LAST_WORDS, frames.next()).await.unwrap_or(None),
-                () = sleep_until(give_up) => None,
+                () = sleep_until(progress.give_up) => None,
             };
             match frame {
-                Some(Ok(Frame::Started { started_unix_milliseconds })) => {
-                    *started = DateTime::from_timestamp_millis(started_unix_milliseconds);
+                Some(Ok(Frame::Started { started_unix_milliseconds: told })) => {
+                    progress.starts(told, Instant::now(), self.context.clock.now());
                     self.context.metrics.stage(Stage::Start, self.run.since.elapsed());
                 }
-                Some(Ok(Frame::Output { stream, text })) => push(live, &mut skip, stream, &text),
+                Some(Ok(Frame::Output { stream, text })) => intake.push(live, stream, &text),
                 Some(Ok(Frame::Ended { outcome })) => return Ok(outcome),
                 Some(Err(error)) => return Err(error),
                 None => return Err(CallError::Broken("the sandbox says nothing more".into())),
             }
         }
-    }
-
-    /// Asks the executor to end the run, until it has heard it. The run's stream then ends by itself.
-    fn cancel(&self, target: &Target) {
-        let (context, target, uid) = (Arc::clone(&self.context), target.clone(), Arc::clone(&self.run.uid));
-        let gone = self.run.pod.gone.clone();
-        self.context.supervisor.spawn(async move {
-            let mut wait = FIRST_RETRY;
-            while let Err(error) = context.executor.cancel(&target, &uid).await {
-                if matches!(error, CallError::Refused(_)) {
-                    return;
-                }
-                tokio::select! {
-                    () = gone.cancelled() => return,
-                    () = sleep(wait) => wait = (wait * 2).min(LAST_RETRY),
-                }
-            }
-        });
     }
 
     fn without_inputs(&self, error: inputs::InputsError) -> Followed {
@@ -239,6 +247,12 @@ impl Job {
 enum Trouble {
     Inputs(inputs::InputsError),
     Call(CallError),
+    /// Nothing was sent, and will not be.
+    Unsent(&'static str),
+    /// It was cancelled before anything was sent to any pod that may have it.
+    Cancelled,
+    /// The request may have arrived, and no answer comes.
+    Silent,
 }
 
 impl From<inputs::InputsError> for Trouble {
@@ -253,24 +267,16 @@ impl From<CallError> for Trouble {
     }
 }
 
+fn cancelled() -> Ending {
+    Ending::without_run(Reason::Cancelled, status::failure(None, "cancelled before it started"))
+}
+
 fn invalid(error: CallError) -> Ending {
     let failure = match error {
         CallError::Refused(body) => collect::renamed(status::failure(body.field.clone(), &body.message)),
         other => status::failure(None, &other.to_string()),
     };
     Ending::without_run(Reason::Invalid, failure)
-}
-
-/// Takes in text, but not what is there already.
-fn push(live: &LiveRun, skip: &mut [usize; 2], stream: Stream, text: &str) {
-    let [out, err] = skip;
-    let skip = match stream {
-        Stream::Stdout => out,
-        Stream::Stderr => err,
-    };
-    let known = (*skip).min(text.len());
-    *skip -= known;
-    live.push(stream, text.get(known..).unwrap_or_default());
 }
 
 /// Wakes the reconcile when the task ends, also when it panics: then nobody knows what came of the run. A task that
@@ -290,21 +296,5 @@ impl Drop for Guard {
             self.context.runs.leave(&self.key, &self.uid, Left::Ended(ending));
         }
         self.context.execution_queue.push(self.key.clone());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_that_was_there_before_a_lost_connection_is_not_taken_twice() {
-        let live = LiveRun::default();
-        live.push(Stream::Stdout, "abc");
-        let mut skip = [3, 0];
-        push(&live, &mut skip, Stream::Stdout, "ab");
-        push(&live, &mut skip, Stream::Stdout, "cd");
-        push(&live, &mut skip, Stream::Stderr, "x");
-        assert_eq!((live.text(Stream::Stdout).as_str(), live.text(Stream::Stderr).as_str()), ("abcd", "x"));
     }
 }

@@ -81,18 +81,52 @@ pub(crate) fn meaning(end: &End) -> (Reason, Option<i32>, Option<i32>, Option<Fa
         End::Cancelled => (Reason::Cancelled, None, None, None),
         End::NeverStarted { field, message } => {
             let reason = match field {
+                _ if message.contains("No space left on device") => Reason::DiskFull,
                 Some(_) => Reason::Invalid,
-                None if message.contains("No space left") => Reason::DiskFull,
-                None => Reason::Lost,
+                // It certainly did not run, so it may be tried again; the sandbox was not able to.
+                None => Reason::CapacityUnavailable,
             };
             (reason, None, None, Some(failure(field.clone(), message)))
         }
     }
 }
 
-/// A failure that fits its schema.
+/// A failure.
 pub(crate) fn failure(field: Option<String>, message: &str) -> Failure {
-    Failure { field, value: None, message: message.chars().take(4096).collect() }
+    Failure { field, value: None, message: message.to_owned() }
+}
+
+/// The lengths of the schema, in characters. A status that breaks one would be refused for ever.
+const MESSAGE: usize = 4096;
+const FIELD: usize = 1024;
+const NAME: usize = 253;
+const POD_UID: usize = 64;
+const ISOLATION: (usize, usize) = (32, 64);
+
+fn cut(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+/// Fits what others said into the schema.
+fn fitting(status: CodeExecutionStatus) -> CodeExecutionStatus {
+    let short = |text: Option<String>, characters| text.map(|text: String| cut(&text, characters));
+    let failure = status.failure.map(|Failure { field, value, message }| Failure {
+        field: short(field, FIELD),
+        value: short(value, FIELD),
+        message: cut(&message, MESSAGE),
+    });
+    let (layers, layer) = ISOLATION;
+    CodeExecutionStatus {
+        failure,
+        exit_code: status.exit_code.map(|code| code.clamp(0, 255)),
+        signal: status.signal.map(|signal| signal.clamp(1, 64)),
+        pod_name: short(status.pod_name, NAME),
+        pod_uid: short(status.pod_uid, POD_UID),
+        node_name: short(status.node_name, NAME),
+        image_id: short(status.image_id, FIELD),
+        isolation: status.isolation.iter().take(layers).map(|name| cut(name, layer)).collect(),
+        ..status
+    }
 }
 
 /// The terminal status.
@@ -108,7 +142,7 @@ pub(crate) fn terminal(
     let collected = collected.unwrap_or_default();
     let place = place.map_or((None, None, None, None), |p| (Some(p.name), Some(p.uid), p.node, p.image));
     let (pod_name, pod_uid, node_name, image_id) = place;
-    CodeExecutionStatus {
+    fitting(CodeExecutionStatus {
         phase: if succeeded { ExecutionPhase::Succeeded } else { ExecutionPhase::Failed },
         reason: Some(reason),
         exit_code,
@@ -134,7 +168,7 @@ pub(crate) fn terminal(
         isolation: collected.isolation,
         conditions: conditions(reason, generation, now),
         observed_generation: generation,
-    }
+    })
 }
 
 /// A terminal status that is too large in spite of every budget loses what can be had elsewhere.
@@ -200,7 +234,7 @@ fn unfinished(reason: &str, message: &str, generation: Option<i64>, now: DateTim
             type_: type_.to_owned(),
             status: ConditionStatus::False,
             reason: reason.to_owned(),
-            message: message.to_owned(),
+            message: cut(message, MESSAGE),
             last_transition_time: now,
             observed_generation: generation,
         })
@@ -256,7 +290,8 @@ mod tests {
             (End::Cancelled, Reason::Cancelled, None, None),
             (never(Some("inputs[0]"), "no"), Reason::Invalid, None, None),
             (never(None, "write: No space left on device"), Reason::DiskFull, None, None),
-            (never(None, "no python"), Reason::Lost, None, None),
+            (never(Some("inputs[0]"), "No space left on device (os error 28)"), Reason::DiskFull, None, None),
+            (never(None, "no python"), Reason::CapacityUnavailable, None, None),
         ] {
             let status = ended(&end);
             assert_eq!(
@@ -278,6 +313,28 @@ mod tests {
         let status = terminal(&ending, None, 0, at(5));
         assert!(status.stdout.is_none() && status.timings.is_none());
         assert_eq!(status.completion_time, Some(at(5)));
+    }
+
+    #[test]
+    fn what_others_said_is_cut_to_the_schema() {
+        let long = "é".repeat(10_000);
+        let value = Some(long.clone());
+        let failure = Some(Failure { value, ..failure(Some(long.clone()), &long) });
+        let collected = Some(Collected { isolation: vec![long.clone(); 100], ..Collected::default() });
+        let place = PodPlace { image: Some(long.clone()), ..PodPlace::default() };
+        let (exit_code, signal, place) = (Some(-1), Some(1000), Some(place));
+        let ending =
+            Ending { reason: Reason::Lost, exit_code, signal, failure, started: None, place, collected };
+        let status = terminal(&ending, None, 0, at(1));
+        let lengths = status.failure.map(|f| {
+            [f.field.unwrap().chars().count(), f.value.unwrap().chars().count(), f.message.chars().count()]
+        });
+        assert_eq!(lengths, Some([1024, 1024, 4096]));
+        assert_eq!((status.exit_code, status.signal), (Some(0), Some(64)));
+        assert_eq!(status.image_id.unwrap().chars().count(), 1024);
+        assert_eq!((status.isolation.len(), status.isolation[0].chars().count()), (32, 64));
+        let queued = queued(&long, None, at(1));
+        assert_eq!(queued["conditions"][0]["message"].as_str().unwrap().chars().count(), 4096);
     }
 
     #[test]
