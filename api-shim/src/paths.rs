@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 /// The longest path, in bytes, and the longest name in it: what Linux can open.
 const MAX_PATH_BYTES: usize = 4000;
 const MAX_NAME_BYTES: usize = 255;
+/// How many names a path may have: what an executor stages and walks.
+const MAX_DEPTH: usize = 100;
 /// The entry file of an onyx run.
 pub const ONYX_ENTRY: &str = "__main__.py";
 
@@ -97,15 +99,18 @@ fn components(path: &str) -> impl Iterator<Item = &str> {
 
 fn fits(parts: &[&str]) -> Option<String> {
     let joined = parts.join("/");
+    if parts.len() > MAX_DEPTH {
+        return None;
+    }
     let short = joined.len() <= MAX_PATH_BYTES && parts.iter().all(|part| part.len() <= MAX_NAME_BYTES);
     short.then_some(joined)
 }
 
-/// The targets of one request so far; a file cannot also be a folder.
+/// The targets of one request so far; a file cannot also be a folder. Folders are not kept: a request may name many
+/// long paths, and each would cost all of its parents.
 #[derive(Debug, Default)]
 pub struct Targets {
     files: BTreeSet<String>,
-    folders: BTreeSet<String>,
 }
 
 impl Targets {
@@ -116,11 +121,13 @@ impl Targets {
 
     /// As [`Targets::take`], but the same path may come again.
     pub fn take_again(&mut self, path: &str) -> bool {
-        let above: Vec<&str> = path.match_indices('/').filter_map(|(place, _)| path.get(..place)).collect();
-        if self.folders.contains(path) || above.iter().any(|folder| self.files.contains(*folder)) {
+        let mut above = path.match_indices('/').filter_map(|(place, _)| path.get(..place));
+        let inside = format!("{path}/");
+        let is_folder =
+            self.files.range(inside.clone()..).next().is_some_and(|file| file.starts_with(&inside));
+        if is_folder || above.any(|folder| self.files.contains(folder)) {
             return false;
         }
-        self.folders.extend(above.into_iter().map(str::to_owned));
         self.files.insert(path.to_owned());
         true
     }

@@ -125,7 +125,8 @@ fn ending(content: Content, gone: CancellationToken, idle: Duration) -> Content 
             Err(elapsed) => Some((Err(elapsed.into()), None)),
         }
     });
-    bytes.boxed()
+    // Whoever reads it may ask once more after its end.
+    bytes.fuse().boxed()
 }
 
 async fn register(job: &Job, file: &FileEntry) -> Result<(), ProducedError> {

@@ -13,7 +13,12 @@
 //! | its readiness | `probe.rs` |
 //! | its status | `status.rs` (pure) |
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Pod;
@@ -81,11 +86,16 @@ pub struct Node {
     shared: Arc<Shared>,
 }
 
+/// Tells a worker to end its pod, and within which grace.
+type Stop = watch::Receiver<Option<Duration>>;
+
 /// The workers of the pods that live, by pod uid.
 #[derive(Default)]
 struct Workers {
     tasks: JoinSet<String>,
-    terminate: HashMap<String, watch::Sender<bool>>,
+    stops: HashMap<String, watch::Sender<Option<Duration>>>,
+    /// What the list that is under way has named so far.
+    listed: HashSet<String>,
 }
 
 impl Node {
@@ -121,17 +131,44 @@ impl Node {
 
     fn take(&self, event: watcher::Event<Pod>, workers: &mut Workers) {
         match event {
-            watcher::Event::Apply(pod) | watcher::Event::InitApply(pod) => self.apply(pod, workers),
-            watcher::Event::Delete(pod) => workers.terminate(&pod.uid().unwrap_or_default()),
-            watcher::Event::Init | watcher::Event::InitDone => {}
+            watcher::Event::Apply(pod) => self.apply(pod, workers),
+            watcher::Event::Delete(pod) => self.gone(pod.uid().unwrap_or_default(), workers),
+            watcher::Event::Init => workers.listed.clear(),
+            watcher::Event::InitApply(pod) => {
+                workers.listed.insert(pod.uid().unwrap_or_default());
+                self.apply(pod, workers);
+            }
+            watcher::Event::InitDone => {
+                let listed = std::mem::take(&mut workers.listed);
+                let known = workers.stops.keys().cloned().chain(self.kept());
+                let vanished: HashSet<String> = known.filter(|uid| !listed.contains(uid)).collect();
+                for uid in vanished {
+                    self.gone(uid, workers);
+                }
+            }
         }
+    }
+
+    /// A pod is no object any more: its process ends at once, and what it left is removed.
+    fn gone(&self, uid: String, workers: &mut Workers) {
+        if workers.stops.contains_key(&uid) {
+            workers.terminate(&uid, Duration::ZERO);
+        } else {
+            workers.start(uid.clone(), |_| worker::remove_state(self.shared.clone(), uid));
+        }
+    }
+
+    /// The pods that have state here, by uid.
+    fn kept(&self) -> impl Iterator<Item = String> {
+        let entries = std::fs::read_dir(&self.shared.config.pods_dir).into_iter().flatten();
+        entries.filter_map(Result::ok).filter_map(|entry| entry.file_name().into_string().ok())
     }
 
     fn apply(&self, pod: Pod, workers: &mut Workers) {
         let uid = pod.uid().unwrap_or_default();
-        match decide::step(&pod, workers.terminate.contains_key(&uid)) {
+        match decide::step(&pod, workers.stops.contains_key(&uid)) {
             Step::Nothing => {}
-            Step::Terminate => workers.terminate(&uid),
+            Step::Terminate => workers.terminate(&uid, grace(&pod)),
             Step::Start => workers.start(uid, |stop| worker::live(self.shared.clone(), pod, stop)),
             Step::Bury => workers.start(uid, |_| worker::bury(self.shared.clone(), pod)),
             Step::Remove => workers.start(uid, |_| worker::remove(self.shared.clone(), pod)),
@@ -142,11 +179,11 @@ impl Node {
 impl Workers {
     fn start<F, T>(&mut self, uid: String, task: F)
     where
-        F: FnOnce(watch::Receiver<bool>) -> T,
+        F: FnOnce(Stop) -> T,
         T: Future<Output = ()> + Send + 'static,
     {
-        let (sender, receiver) = watch::channel(false);
-        self.terminate.insert(uid.clone(), sender);
+        let (sender, receiver) = watch::channel(None);
+        self.stops.insert(uid.clone(), sender);
         let work = task(receiver);
         self.tasks.spawn(async move {
             work.await;
@@ -154,25 +191,36 @@ impl Workers {
         });
     }
 
-    fn terminate(&self, uid: &str) {
-        if let Some(sender) = self.terminate.get(uid) {
-            sender.send_replace(true);
+    fn terminate(&self, uid: &str, grace: Duration) {
+        if let Some(sender) = self.stops.get(uid) {
+            // A grace is only ever shortened.
+            sender.send_modify(|stop| *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace))));
         }
     }
 
     fn forget(&mut self, ended: Result<String, tokio::task::JoinError>) {
         match ended {
             Ok(uid) => {
-                self.terminate.remove(&uid);
+                self.stops.remove(&uid);
             }
             Err(error) => warn!(%error, "the worker of a pod failed"),
         }
     }
 
-    /// Dropping a worker drops its process, which kills the executor; the executor ends what it runs when the
-    /// pipe to us closes.
+    /// Dropping a worker drops its process, which kills the executor. What that had started is ours then, and ends
+    /// before we do.
     async fn end_all(mut self) {
         info!(pods = self.tasks.len(), "ending the pods of the local node");
         self.tasks.shutdown().await;
+        let complete = tokio::task::spawn_blocking(|| executor::kill_orphans(&BTreeSet::new())).await;
+        if !complete.unwrap_or(false) {
+            warn!("something that a program started could not be killed");
+        }
     }
+}
+
+/// The time that a pod which is being deleted has to end.
+fn grace(pod: &Pod) -> Duration {
+    let seconds = pod.metadata.deletion_grace_period_seconds.and_then(|s| u64::try_from(s).ok());
+    Duration::from_secs(seconds.unwrap_or_default())
 }

@@ -1,15 +1,18 @@
 //! One executor process: started with its pod's environment, ended with its pod's grace.
 
-use std::{path::Path, process::ExitStatus, process::Stdio, time::Duration};
+use std::{path::Path, process::ExitStatus, process::Stdio};
 
 use k8s_openapi::api::core::v1::Pod;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::{
+    process::{Child, ChildStdin, Command},
+    time::Instant,
+};
 
-use super::{NodeConfig, environment, orphans::Children};
+use super::{NodeConfig, Stop, environment, orphans::Children};
 
 /// A running executor. Dropping it kills the process.
 #[derive(Debug)]
@@ -55,11 +58,18 @@ impl Executor {
         status
     }
 
-    /// Asks the process to end, and ends it when it has not after `grace`.
-    pub(super) async fn terminate(&mut self, grace: Duration) -> std::io::Result<ExitStatus> {
+    /// Asks the process to end, and ends it when it has not within the grace that `stop` says. A shorter grace may
+    /// be said later, as when a pod that is being deleted is deleted at once.
+    pub(super) async fn terminate(&mut self, stop: &mut Stop) -> std::io::Result<ExitStatus> {
         self.signal(Signal::SIGTERM);
-        if let Ok(status) = tokio::time::timeout(grace, self.wait()).await {
-            return status;
+        let began = Instant::now();
+        loop {
+            let grace = stop.borrow_and_update().unwrap_or_default();
+            tokio::select! {
+                status = self.wait() => return status,
+                () = tokio::time::sleep_until(began + grace) => break,
+                Ok(()) = stop.changed() => {}
+            }
         }
         self.signal(Signal::SIGKILL);
         self.wait().await

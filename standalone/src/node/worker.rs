@@ -1,6 +1,6 @@
 //! One pod's life: address, process, readiness, end. A task of its own, so that pods do not wait for each other.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -8,11 +8,10 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::Value;
-use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use super::{
-    Shared, address, probe,
+    Shared, Stop, address, probe,
     process::Executor,
     status::{self, Ended},
 };
@@ -23,7 +22,7 @@ pub(super) const TERMINATION_LOG: &str = "termination-log";
 const TERMINATION_MESSAGE_BYTES: usize = 4096;
 
 /// Runs `pod` until its process ends or `stop` says so; then, when the object is being deleted, removes it.
-pub(super) async fn live(shared: Arc<Shared>, pod: Pod, mut stop: watch::Receiver<bool>) {
+pub(super) async fn live(shared: Arc<Shared>, pod: Pod, mut stop: Stop) {
     let this = Worker::new(&shared, &pod);
     match this.start() {
         Ok((mut executor, pod_ip)) => this.attend(&mut executor, &pod_ip, &mut stop).await,
@@ -33,9 +32,7 @@ pub(super) async fn live(shared: Arc<Shared>, pod: Pod, mut stop: watch::Receive
         }
     }
     // A pod that has ended stays as an object until somebody deletes it, and only then loses its state.
-    if !*stop.borrow() {
-        let _ = stop.wait_for(|stopped| *stopped).await;
-    }
+    let _ = stop.wait_for(Option::is_some).await;
     this.remove().await;
 }
 
@@ -46,13 +43,22 @@ pub(super) async fn bury(shared: Arc<Shared>, pod: Pod) {
     this.patch(&status::ended(&this.image, &end, &now())).await;
 }
 
+/// Removes what a pod left that is no object any more.
+pub(super) async fn remove_state(shared: Arc<Shared>, uid: String) {
+    let state = shared.config.pods_dir.join(&uid);
+    let removed = tokio::task::spawn_blocking(move || executor::remove_tree(&state)).await;
+    if let Err(error) = removed.map_err(std::io::Error::other).flatten() {
+        warn!(pod_uid = uid, %error, "cannot remove the state of a pod");
+    }
+}
+
 /// Removes a pod that has no process.
 pub(super) async fn remove(shared: Arc<Shared>, pod: Pod) {
     Worker::new(&shared, &pod).remove().await;
 }
 
 struct Worker<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     pod: &'a Pod,
     pods: Api<Pod>,
     state: PathBuf,
@@ -60,7 +66,7 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(shared: &'a Shared, pod: &'a Pod) -> Self {
+    fn new(shared: &'a Arc<Shared>, pod: &'a Pod) -> Self {
         let container = pod.spec.as_ref().and_then(|s| s.containers.first());
         Self {
             shared,
@@ -82,15 +88,15 @@ impl<'a> Worker<'a> {
     }
 
     /// Watches over a running executor and says in the status how it is.
-    async fn attend(&self, executor: &mut Executor, pod_ip: &str, stop: &mut watch::Receiver<bool>) {
+    async fn attend(&self, executor: &mut Executor, pod_ip: &str, stop: &mut Stop) {
         let ended = tokio::select! {
             status = executor.wait() => Some(status),
             () = self.report_readiness(pod_ip) => None,
-            _ = stop.wait_for(|stopped| *stopped) => None,
+            _ = stop.wait_for(Option::is_some) => None,
         };
         let ended = match ended {
             Some(status) => status,
-            None => executor.terminate(self.grace()).await,
+            None => executor.terminate(stop).await,
         };
         let end = match ended {
             Ok(status) => Ended::of(status, self.termination_message()),
@@ -100,7 +106,7 @@ impl<'a> Worker<'a> {
             }
         };
         debug!(pod = %self.pod.name_any(), code = end.code, "executor ended");
-        if !*stop.borrow() {
+        if stop.borrow().is_none() {
             self.patch(&status::ended(&self.image, &end, &now())).await;
         }
     }
@@ -122,15 +128,6 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn grace(&self) -> Duration {
-        let seconds = self
-            .pod
-            .metadata
-            .deletion_grace_period_seconds
-            .or_else(|| self.pod.spec.as_ref().and_then(|s| s.termination_grace_period_seconds));
-        Duration::from_secs(seconds.and_then(|s| u64::try_from(s).ok()).unwrap_or(30))
-    }
-
     fn termination_message(&self) -> String {
         let text = std::fs::read(self.state.join(TERMINATION_LOG)).unwrap_or_default();
         let kept = text.get(..TERMINATION_MESSAGE_BYTES).unwrap_or(&text);
@@ -148,11 +145,7 @@ impl<'a> Worker<'a> {
 
     /// Removes the pod's state and, as the last step, its object.
     async fn remove(&self) {
-        let state = self.state.clone();
-        let removed = tokio::task::spawn_blocking(move || executor::remove_tree(&state)).await;
-        if let Err(error) = removed.map_err(std::io::Error::other).flatten() {
-            warn!(pod = %self.pod.name_any(), %error, "cannot remove the state of a pod");
-        }
+        remove_state(Arc::clone(self.shared), self.pod.uid().unwrap_or_default()).await;
         let uid = Preconditions { uid: self.pod.uid(), resource_version: None };
         let now = DeleteParams {
             grace_period_seconds: Some(0),

@@ -66,7 +66,10 @@ impl Printer {
             self.print(stream, rest)?;
         }
         let shown = output.text.len().max(printed);
-        if output.stored_as.is_some() && i64::try_from(shown).is_ok_and(|shown| shown < output.size_bytes) {
+        if !output.truncated
+            && output.stored_as.is_some()
+            && i64::try_from(shown).is_ok_and(|shown| shown < output.size_bytes)
+        {
             eprintln!("carrel: only the first {shown} bytes are shown; live output was not to be had");
         }
         if output.truncated {

@@ -123,7 +123,6 @@ fn a_run_whose_executor_is_killed_is_lost_and_not_run_again() {
 }
 
 #[test]
-#[ignore = "the node gives a pod that is deleted without grace the grace of its spec"]
 fn a_pod_that_is_deleted_without_grace_takes_its_program_with_it() {
     alone(async {
         let bed = Bed::new(1, 2).await;
