@@ -84,6 +84,14 @@ fn make_run_shows_an_example_and_lines_that_work_and_ctrl_c_ends_it() {
     let mut command = Command::new("make");
     command.args(["--no-print-directory", "run", "HTTP_LISTEN=127.0.0.1:0", "KUBE_LISTEN=127.0.0.1:0"]);
     command.arg(format!("DATA_DIR={}", dir.path().display())).current_dir(repository()).process_group(0);
+    // What cargo says of the package it runs is not for the cargo that make runs: a build script that looks at it
+    // would run again, and everything after it be built again.
+    let foreign = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    for (name, _) in std::env::vars_os() {
+        if foreign.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
     let mut make = MakeRun(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
     let (sender, lines) = mpsc::channel();
     let stdout = make.0.stdout.take().unwrap();

@@ -72,6 +72,9 @@ fn take_over(context: &Arc<Context>) {
     for (key, _) in executions {
         context.execution_queue.push(key);
     }
+    for key in context.pools.keys() {
+        context.pool_queue.push(key);
+    }
     for pod in pods {
         let unwanted = |uid: &Arc<str>| !context.executions.wake(uid, &context.execution_queue);
         if pod.answer().is_some_and(|answer| answer.holds.iter().any(unwanted)) {

@@ -25,6 +25,11 @@ use crate::{backoff::Retry, context::Context, key::Key, report};
 
 /// Looks at one pool. The answer is when to look again even if nothing happens.
 pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duration> {
+    // Before everything that an earlier leader left is known by name, a pod that runs a program looks like one that
+    // is only coming up, and might be deleted as one too many. Every pool is looked at when that is known.
+    if !context.takeover.lock().listed() {
+        return None;
+    }
     let pool = context.pools.get(&key)?;
     let (old, generation) = (pool.status.as_ref(), pool.metadata.generation);
     let now = context.clock.now();
