@@ -8,7 +8,9 @@ use std::io::{Read as _, Write as _};
 
 use axum::http::Method as Verb;
 use common::{Executor, UID, body, python, signed};
-use protocol::{End, EnvVariable, ExecuteRequest, InputFile, MAX_REQUEST_LINE_BYTES, Method, routes};
+use protocol::{
+    End, EnvVariable, ExecuteRequest, InputFile, Interpreter, MAX_REQUEST_LINE_BYTES, Method, routes,
+};
 
 async fn put(executor: &Executor, body: Vec<u8>) -> (u16, String, Option<String>) {
     let token = signed(Method::Execute, Some(UID));
@@ -39,7 +41,7 @@ async fn the_field_at_fault_is_named() {
     let env = |name: &str, value: &str| EnvVariable { name: name.to_owned(), value: value.to_owned() };
     let base = || python("print(1)");
     let cases = [
-        (ExecuteRequest { code: "a\0b".to_owned(), ..base() }, "code"),
+        (ExecuteRequest { interpreter: Interpreter::Bash, code: "a\0b".to_owned(), ..base() }, "code"),
         (ExecuteRequest { args: vec!["\0".to_owned()], ..base() }, "args[0]"),
         (ExecuteRequest { env: vec![env("A", "\0")], ..base() }, "env[0].value"),
         (ExecuteRequest { env: vec![env("A\0", "")], ..base() }, "env[0].name"),

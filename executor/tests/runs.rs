@@ -192,6 +192,7 @@ async fn a_program_cannot_look_into_the_executor() {
 fn as_nobody(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt as _;
     if rustix::process::getuid().is_root() {
-        command.uid(65534).gid(65534);
+        // The interpreter of the tests may lie in a home that only its owner enters.
+        command.uid(65534).gid(65534).env("CARREL_PYTHON", "/usr/bin/python3");
     }
 }
