@@ -151,11 +151,27 @@ async fn apply_edits_and_relatives_change_objects() {
     assert!(server_side.contains("server-side apply is not offered"), "{server_side}");
 }
 
+/// Reads up to a line that holds `word`.
+fn until(lines: &mut impl Iterator<Item = std::io::Result<String>>, word: &str) -> String {
+    let mut read = String::new();
+    for line in lines.map_while(Result::ok) {
+        read.push_str(&line);
+        if line.contains(word) {
+            break;
+        }
+    }
+    read
+}
+
 #[tokio::test]
 async fn wait_and_watch_follow_changes() {
     let served = served().await;
     served.say("create -f -", WIDGET).await;
     let mut watch = served.command(&["get", "wd", "-w"]).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    // Nothing changes before the watch has shown how it was.
+    let reading = tokio::task::spawn_blocking(move || (until(&mut lines, "Pending"), lines));
+    let (before, mut lines) = reading.await.unwrap();
     let condition = served.run(&["wait", "--for=condition=Ready", "wd/a", "--timeout=30s"], "");
     let phase = served.run(&["wait", "--for=jsonpath={.status.phase}=Done", "wd/a", "--timeout=30s"], "");
     let ready = r#"{"status":{"phase":"Done","conditions":[{"type":"Ready","status":"True"}]}}"#;
@@ -170,21 +186,15 @@ async fn wait_and_watch_follow_changes() {
     // The wait may begin after the delete; then there is nothing left to wait for.
     assert!(deleted.ok && (gone.ok || gone.err.contains("NotFound")), "{}", gone.err);
     served.test.api.close().await;
-    let output = tokio::task::spawn_blocking(move || {
-        let mut out = String::new();
-        for line in BufReader::new(watch.stdout.take().unwrap()).lines().map_while(Result::ok) {
-            out.push_str(&line);
-            if line.contains("True") {
-                break;
-            }
-        }
+    let after = tokio::task::spawn_blocking(move || {
+        let after = until(&mut lines, "True");
         watch.kill().unwrap();
         watch.wait().unwrap();
-        out
+        after
     })
     .await
     .unwrap();
-    assert!(output.contains("Pending") && output.contains("Done"), "{output}");
+    assert!(before.contains("Pending") && after.contains("Done"), "{before}{after}");
 }
 
 #[tokio::test]
