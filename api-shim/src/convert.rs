@@ -2,9 +2,7 @@
 
 use crds::{
     CodeExecutionSpec, Interpreter, LocalReference, Quantity,
-    code_execution::{
-        CodeSource, EnvironmentVariable, FileSource, InputFile, Limits, Outputs, PackagePolicy, Packages,
-    },
+    code_execution::{CodeSource, EnvironmentVariable, FileSource, InputFile, Limits, Outputs, Packages},
     limits,
     size::encoded_bytes,
 };
@@ -106,39 +104,18 @@ pub fn onyx_spec(
 
 fn base(scope: Option<&str>, rules: &SpecRules) -> CodeExecutionSpec {
     CodeExecutionSpec {
-        interpreter: Interpreter::Python,
-        code: None,
-        code_from: None,
-        interactive: false,
-        entry_path: "main.py".to_owned(),
-        args: Vec::new(),
-        stdin: String::new(),
-        stdin_from: None,
-        env: Vec::new(),
-        variables_json: None,
-        tool: None,
-        files: Vec::new(),
-        collect_files: true,
-        save_figures: false,
-        outputs: Outputs::default(),
-        timeout_milliseconds: limits::TIMEOUT_MILLISECONDS,
         start_deadline_seconds: Some(rules.start_deadline_seconds),
         limits: Limits {
-            memory: None,
-            cpu_milliseconds: None,
-            processes: None,
             output_bytes: rules.output_bytes,
             output_files: rules.output_files,
             output_file_bytes: rules.output_file_bytes,
             output_files_bytes: rules.output_files_bytes,
+            ..Limits::default()
         },
-        packages: Packages { policy: PackagePolicy::Off, ..Packages::default() },
-        isolation_key: None,
         scope: scope.map(str::to_owned),
-        workspace_ref: None,
         pool_ref: LocalReference::new(rules.pool.clone()),
         ttl_seconds_after_finished: limits::SHIM_TTL_SECONDS,
-        cancel: false,
+        ..CodeExecutionSpec::default()
     }
 }
 

@@ -169,7 +169,12 @@ mod tests {
     }
 
     fn failed(reason: Reason, field: Option<&str>, message: &str) -> Option<NotRun> {
-        let failure = Failure { field: field.map(str::to_owned), value: None, message: message.to_owned() };
+        let failure = Failure {
+            cause: None,
+            field: field.map(str::to_owned),
+            value: None,
+            message: message.to_owned(),
+        };
         ending(&CodeExecutionStatus { failure: Some(failure), ..status(reason, None, None) }).err()
     }
 

@@ -68,6 +68,7 @@ fn file_spec(name: &str, staged: &blobs::Staged, spec: &CodeExecutionSpec) -> Sa
         },
         max_downloads: None,
         expires_at: Some(Utc::now() + run + KEPT),
+        retention_seconds: None,
         registration: 0,
     }
 }

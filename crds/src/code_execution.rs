@@ -2,24 +2,28 @@
 //!
 //! Immutable but for `cancel`; a terminal status is final. Behaviour lives in `operator`.
 
-use chrono::{DateTime, Utc};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod outcome;
 mod spec;
 mod status;
 
+pub use outcome::{
+    Failure, FailureCause, OutputFile, OutputText, PackageResult, ResultPart, SkipReason, SkippedFile,
+    Timings, Usage,
+};
 pub use spec::{
     CodeSource, EnvironmentVariable, FileSource, InputFile, Interpreter, Limits, Outputs, PackagePolicy,
     Packages, Tool,
 };
 pub use status::{
-    CONDITION_COMPLETE, CONDITION_FAILED, CONDITION_FINISHED, ExecutionPhase, Failure, OutputFile,
-    OutputText, PackageResult, ResultPart, SkipReason, SkippedFile, Timings, Usage,
+    CONDITION_COMPLETE, CONDITION_FAILED, CONDITION_FINISHED, CodeExecutionStatus, ExecutionPhase,
+    FINAL_FIELDS,
 };
 
-use crate::{Condition, LocalReference, Reason, rules};
+use crate::{LocalReference, limits, names, rules};
 
 /// What every refusal of a change says to do instead.
 pub(crate) const IMMUTABLE_REMEDY: &str = "create a new object, or use generateName";
@@ -93,6 +97,9 @@ pub struct CodeExecutionSpec {
     #[serde(rename = "variablesJSON", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262_144))]
     pub variables_json: Option<String>,
+    /// Where that JSON object is, when it is too long for `variablesJSON`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variables_from: Option<CodeSource>,
     /// Instead of a plain run: call the source's last function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Tool>,
@@ -149,110 +156,42 @@ pub struct CodeExecutionSpec {
     pub cancel: bool,
 }
 
-/// What is known of an execution.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct CodeExecutionStatus {
-    /// Where in its life it is; `conditions` say the same for machines.
-    #[serde(default)]
-    pub phase: ExecutionPhase,
-    /// Why it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Reason>,
-    /// The program's exit code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 255))]
-    pub exit_code: Option<i32>,
-    /// The signal that ended the program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 64))]
-    pub signal: Option<i32>,
-    /// What the program wrote to stdout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stdout: Option<OutputText>,
-    /// What the program wrote to stderr.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stderr: Option<OutputText>,
-    /// Typed parts of the result; a tool's output is one, as JSON text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
-    pub results: Vec<ResultPart>,
-    /// The files that the program changed, in the order of their paths.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 1000),
-        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"])
-    )]
-    pub files: Vec<OutputFile>,
-    /// The hash of the stored list of all changed files, when it is too long for `files`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = spec::DIGEST))]
-    pub files_stored_as: Option<String>,
-    /// How many files the program changed and we kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub files_count: Option<i32>,
-    /// Changed files that were not kept, the first of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
-    pub files_skipped: Vec<SkippedFile>,
-    /// How many changed files were not kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub files_skipped_count: Option<i32>,
-    /// What was installed for the program, or could not be.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
-    pub packages: Vec<PackageResult>,
-    /// Which input was at fault, when one was, or what failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Failure>,
-    /// When the program was started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<DateTime<Utc>>,
-    /// When the outcome was known. `ttlSecondsAfterFinished` counts from here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_time: Option<DateTime<Utc>>,
-    /// How long each stage took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timings: Option<Timings>,
-    /// What the program used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<Usage>,
-    /// The pod that ran it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub pod_name: Option<String>,
-    /// That pod's uid.
-    #[serde(rename = "podUID", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 64))]
-    pub pod_uid: Option<String>,
-    /// The node of that pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub node_name: Option<String>,
-    /// The image that pod ran.
-    #[serde(rename = "imageID", default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub image_id: Option<String>,
-    /// The layers of isolation that this run really had, outermost first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
-    pub isolation: Vec<String>,
-    /// `Finished`, `Complete` and `Failed`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 16),
-        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
-    )]
-    pub conditions: Vec<Condition>,
-    /// The generation of the spec that this status speaks of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
+/// What an object that sets nothing has. It names no source, so it is no valid spec by itself.
+impl Default for CodeExecutionSpec {
+    fn default() -> Self {
+        Self {
+            interpreter: Interpreter::default(),
+            code: None,
+            code_from: None,
+            interactive: false,
+            entry_path: spec::default_entry_path(),
+            args: Vec::new(),
+            stdin: String::new(),
+            stdin_from: None,
+            env: Vec::new(),
+            variables_json: None,
+            variables_from: None,
+            tool: None,
+            files: Vec::new(),
+            collect_files: true,
+            save_figures: false,
+            outputs: Outputs::default(),
+            timeout_milliseconds: limits::TIMEOUT_MILLISECONDS,
+            start_deadline_seconds: None,
+            limits: Limits::default(),
+            packages: Packages::default(),
+            isolation_key: None,
+            scope: None,
+            workspace_ref: None,
+            pool_ref: LocalReference::new(names::DEFAULT_POOL),
+            ttl_seconds_after_finished: limits::TTL_SECONDS,
+            cancel: false,
+        }
+    }
 }
 
 /// Every field of the spec but `cancel`, as it is called in YAML.
-pub const IMMUTABLE_FIELDS: [&str; 24] = [
+pub const IMMUTABLE_FIELDS: [&str; 25] = [
     "interpreter",
     "code",
     "codeFrom",
@@ -263,6 +202,7 @@ pub const IMMUTABLE_FIELDS: [&str; 24] = [
     "stdinFrom",
     "env",
     "variablesJSON",
+    "variablesFrom",
     "tool",
     "files",
     "collectFiles",
@@ -279,30 +219,25 @@ pub const IMMUTABLE_FIELDS: [&str; 24] = [
     "ttlSecondsAfterFinished",
 ];
 
-/// What of a status does not change any more once its phase is terminal.
-pub const FINAL_FIELDS: [&str; 14] = [
-    "phase",
-    "reason",
-    "exitCode",
-    "signal",
-    "stdout",
-    "stderr",
-    "files",
-    "filesStoredAs",
-    "filesCount",
-    "filesSkipped",
-    "filesSkippedCount",
-    "results",
-    "failure",
-    "completionTime",
-];
-
 fn spec_rules() -> Vec<kube::core::Rule> {
     let cancel =
         kube::core::Rule::new("!oldSelf.cancel || self.cancel").message("cancel cannot be taken back");
     let stdin = kube::core::Rule::new("!(has(self.stdinFrom) && self.stdin != '')")
         .message("at most one of stdin, stdinFrom may be set");
-    let mut all = vec![rules::exactly_one(&["code", "codeFrom"]), stdin, cancel];
+    let variables = kube::core::Rule::new("!(has(self.variablesFrom) && has(self.variablesJSON))")
+        .message("at most one of variablesJSON, variablesFrom may be set");
+    let mut all = vec![rules::exactly_one(&["code", "codeFrom"]), stdin, variables, cancel];
     all.extend(IMMUTABLE_FIELDS.iter().map(|field| rules::immutable(field, IMMUTABLE_REMEDY)));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_what_an_empty_object_means() {
+        let empty: CodeExecutionSpec = serde_json::from_str("{}").unwrap();
+        assert_eq!(CodeExecutionSpec::default(), empty);
+    }
 }

@@ -58,6 +58,11 @@ pub const OPERATOR_MARGIN_MILLISECONDS: i64 = 15_000;
 /// What the shim allows the operator on top of that before it gives up on an answer.
 pub const SHIM_MARGIN_MILLISECONDS: i64 = OPERATOR_MARGIN_MILLISECONDS + 15_000;
 
+/// The largest whole number that every JSON reader takes exactly (RFC 8259, section 6): 2^53 - 1.
+pub const MAX_INTEGER: i64 = 9_007_199_254_740_991;
+/// The last second of the year 9999, the last one that the API's timestamps can write (RFC 3339).
+pub const MAX_UNIX_SECONDS: i64 = 253_402_300_799;
+
 /// Duration of the leader's lease.
 pub const LEASE_SECONDS: i64 = 15;
 /// The leader renews its lease this often.

@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, code_execution::IMMUTABLE_REMEDY, rules};
+use crate::{Condition, code_execution::IMMUTABLE_REMEDY, limits, rules};
 
 /// The bytes are durable and their hash is known.
 pub const CONDITION_READY: &str = "Ready";
@@ -56,11 +56,16 @@ pub struct SandboxFileSpec {
     pub source: ByteSource,
     /// How often it may be downloaded; without it as often as wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::MAX_INTEGER))]
     pub max_downloads: Option<i64>,
-    /// When it ends; without it the pool's retention decides.
+    /// When it ends for everybody who uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
+    /// How long it is kept when it has no `expiresAt`, in seconds from its
+    /// last registration; without it as long as the pool `default` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 315_360_000))]
+    pub retention_seconds: Option<i64>,
     /// Raised by one when the same file is registered again, which resets its limits.
     #[serde(default)]
     #[schemars(range(min = 0))]

@@ -137,6 +137,9 @@ pub struct SandboxWorkspaceStatus {
     #[serde(rename = "podUID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub pod_uid: Option<String>,
+    /// Which of its files was at fault when it could not be made, or what failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<crate::code_execution::Failure>,
     /// `Ready`, and whether its size is enforced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

@@ -49,6 +49,7 @@ fn execution_fields() -> Vec<(&'static str, Value, Value)> {
         ("stdinFrom", Value::Null, json!({"fileRef": {"name": "f"}})),
         ("env", json!([{"name": "A", "value": "1"}]), json!([{"name": "A", "value": "2"}])),
         ("variablesJSON", json!("{}"), Value::Null),
+        ("variablesFrom", Value::Null, json!({"fileRef": {"name": "f"}})),
         ("tool", Value::Null, json!({"inputJSON": "{}"})),
         ("files", file("a"), file("b")),
         ("collectFiles", json!(true), json!(false)),
@@ -112,7 +113,7 @@ fn cancel_can_be_set_and_not_taken_back() {
 }
 
 #[test]
-fn an_execution_has_exactly_one_source_of_code_and_at_most_one_of_stdin() {
+fn an_execution_has_exactly_one_source_of_code_and_at_most_one_of_stdin_and_of_variables() {
     let reference = json!({"fileRef": {"name": "f"}});
     let check = |spec: Value| object::<CodeExecution>("CodeExecution", &spec, &Value::Null).validate_cel();
     assert!(check(json!({"code": ""})).is_ok());
@@ -124,6 +125,25 @@ fn an_execution_has_exactly_one_source_of_code_and_at_most_one_of_stdin() {
     assert!(check(json!({"code": "1", "stdinFrom": reference})).is_ok());
     let text = check(json!({"code": "1", "stdin": "x", "stdinFrom": reference})).unwrap_err().to_string();
     assert!(text.contains("at most one of stdin, stdinFrom"), "{text}");
+    assert!(check(json!({"code": "1", "variablesFrom": reference})).is_ok());
+    let both = json!({"code": "1", "variablesJSON": "{}", "variablesFrom": reference});
+    let text = check(both).unwrap_err().to_string();
+    assert!(text.contains("at most one of variablesJSON, variablesFrom"), "{text}");
+}
+
+#[test]
+fn a_tool_has_exactly_one_input() {
+    let check = |tool: Value| {
+        object::<CodeExecution>("CodeExecution", &json!({"code": "1", "tool": tool}), &Value::Null)
+            .validate_cel()
+    };
+    let reference = json!({"fileRef": {"name": "f"}});
+    assert!(check(json!({"inputJSON": "{}"})).is_ok());
+    assert!(check(json!({"inputFrom": reference})).is_ok());
+    for bad in [json!({}), json!({"inputJSON": "{}", "inputFrom": reference})] {
+        let text = check(bad).unwrap_err().to_string();
+        assert!(text.contains("exactly one of inputJSON, inputFrom must be set"), "{text}");
+    }
 }
 
 #[test]
@@ -228,6 +248,7 @@ fn a_file_has_exactly_one_source_and_keeps_its_identity() {
         ("registration", json!(3)),
         ("maxDownloads", Value::Null),
         ("expiresAt", json!("2030-01-01T00:00:00Z")),
+        ("retentionSeconds", json!(60)),
     ] {
         let new: SandboxFile = object("SandboxFile", &with(&base, field, &value), &Value::Null);
         assert!(new.validate_cel_update(&old).is_ok(), "{field} may change");

@@ -44,13 +44,17 @@ pub struct EnvironmentVariable {
     pub value: String,
 }
 
-/// A call of the source's last function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A call of the source's last function: exactly one of these is its input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("x-kubernetes-validations" = [rules::exactly_one(&["inputJSON", "inputFrom"])]))]
 pub struct Tool {
     /// A JSON object (keyword arguments) or array (positional arguments).
-    #[serde(rename = "inputJSON")]
+    #[serde(rename = "inputJSON", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 262_144))]
-    pub input_json: String,
+    pub input_json: Option<String>,
+    /// Where that JSON is, when it is too long for `inputJSON`.
+    #[serde(rename = "inputFrom", default, skip_serializing_if = "Option::is_none")]
+    pub input_from: Option<CodeSource>,
 }
 
 /// A file that is in the workspace when the program starts.
@@ -88,11 +92,11 @@ pub struct FileSource {
 pub struct Outputs {
     /// How often each may be downloaded; without it as often as wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::MAX_INTEGER))]
     pub max_downloads: Option<i64>,
     /// How long each lives, in seconds; without it as long as the pool says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = limits::MAX_UNIX_SECONDS))]
     pub ttl_seconds: Option<i64>,
     /// Which family of clients lists and serves them, e.g. `onyx`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,10 +126,10 @@ pub struct Limits {
     #[schemars(range(min = 0, max = 1000))]
     pub output_files: i32,
     /// Bytes of one changed file; a larger one is skipped.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = limits::MAX_INTEGER))]
     pub output_file_bytes: i64,
     /// Bytes of all changed files together.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = limits::MAX_INTEGER))]
     pub output_files_bytes: i64,
 }
 

@@ -1,10 +1,14 @@
-//! The parts of a `CodeExecution` status.
+//! The status of a `CodeExecution`.
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spec::DIGEST;
-use crate::LocalReference;
+use super::{
+    outcome::{Failure, OutputFile, OutputText, PackageResult, ResultPart, SkippedFile, Timings, Usage},
+    spec::DIGEST,
+};
+use crate::{Condition, Reason};
 
 /// The execution has ended, either way. What `kubectl wait` should wait for.
 pub const CONDITION_FINISHED: &str = "Finished";
@@ -40,157 +44,122 @@ impl ExecutionPhase {
     }
 }
 
-/// One output stream.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What is known of an execution.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct OutputText {
-    /// The text, or its beginning when it is stored elsewhere.
+pub struct CodeExecutionStatus {
+    /// Where in its life it is; `conditions` say the same for machines.
     #[serde(default)]
-    #[schemars(length(max = 65_536))]
-    pub text: String,
-    /// How many bytes the program wrote, whatever was kept.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub size_bytes: i64,
-    /// Whether more was written than `limits.outputBytes`, so that text is missing.
-    #[serde(default)]
-    pub truncated: bool,
-    /// The hash of the whole kept text in the store, when it is too long for `text`.
+    pub phase: ExecutionPhase,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// The program's exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 255))]
+    pub exit_code: Option<i32>,
+    /// The signal that ended the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
+    pub signal: Option<i32>,
+    /// What the program wrote to stdout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<OutputText>,
+    /// What the program wrote to stderr.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<OutputText>,
+    /// Typed parts of the result; a tool's output is one, as JSON text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    pub results: Vec<ResultPart>,
+    /// The files that the program changed, in the order of their paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 1000),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["path"])
+    )]
+    pub files: Vec<OutputFile>,
+    /// The hash of the stored list of all changed files, when it is too long for `files`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = DIGEST))]
-    pub stored_as: Option<String>,
-}
-
-/// One typed part of a result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ResultPart {
-    /// What it is called, e.g. `tool_output`.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Its media type, e.g. `application/json`.
-    #[schemars(length(min = 1, max = 253))]
-    pub media_type: String,
-    /// The part itself as text, or empty when it is stored.
-    #[serde(default)]
-    #[schemars(length(max = 65_536))]
-    pub data: String,
-    /// The hash of the part in the store, when it is too long for `data`.
+    pub files_stored_as: Option<String>,
+    /// How many files the program changed and we kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = DIGEST))]
-    pub stored_as: Option<String>,
-}
-
-/// A file that the program changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct OutputFile {
-    /// Its path relative to the workspace, exactly as the program called it.
-    #[schemars(length(min = 1, max = 4096))]
-    pub path: String,
-    /// The `SandboxFile` that keeps it.
-    pub file_ref: LocalReference,
-    /// The hash of its content.
-    #[schemars(regex(pattern = DIGEST))]
-    pub sha256: String,
-    /// Its size.
     #[schemars(range(min = 0))]
-    pub size_bytes: i64,
-}
-
-/// A changed file that was not kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SkippedFile {
-    /// Its path, with replacement characters where it is not UTF-8.
-    #[schemars(length(max = 4096))]
-    pub path: String,
-    /// Why.
-    pub reason: SkipReason,
-}
-
-/// Why a changed file was not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum SkipReason {
-    /// It could not be read.
-    Unreadable,
-    /// Its name is not UTF-8.
-    NameNotUtf8,
-    /// It is larger than `limits.outputFileBytes`.
-    TooLarge,
-    /// There are more files than `limits.outputFiles`.
-    TooManyFiles,
-    /// All files together are larger than `limits.outputFilesBytes`.
-    TotalTooLarge,
-    /// It changed while it was read.
-    ChangedWhileReading,
-    /// The store did not take it.
-    StoreFailed,
-}
-
-/// A package that was to be installed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PackageResult {
-    /// Its name.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// The version that was installed.
+    pub files_count: Option<i32>,
+    /// Changed files that were not kept, the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub files_skipped: Vec<SkippedFile>,
+    /// How many changed files were not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub files_skipped_count: Option<i32>,
+    /// What was installed for the program, or could not be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
+    pub packages: Vec<PackageResult>,
+    /// Which input was at fault, when one was, or what failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// When the program was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<DateTime<Utc>>,
+    /// When the outcome was known. `ttlSecondsAfterFinished` counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<DateTime<Utc>>,
+    /// How long each stage took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
+    /// What the program used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// The pod that ran it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    pub version: Option<String>,
-    /// Why it could not be installed.
+    pub pod_name: Option<String>,
+    /// That pod's uid.
+    #[serde(rename = "podUID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub pod_uid: Option<String>,
+    /// The node of that pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub node_name: Option<String>,
+    /// The image that pod ran.
+    #[serde(rename = "imageID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
-    pub error: Option<String>,
-    /// How long that took.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub install_milliseconds: i64,
+    pub image_id: Option<String>,
+    /// The layers of isolation that this run really had, outermost first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 64)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub isolation: Vec<String>,
+    /// `Finished`, `Complete` and `Failed`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
+    )]
+    pub conditions: Vec<Condition>,
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
 }
 
-/// What was at fault.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Failure {
-    /// The field of the spec, e.g. `files[0].source`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub field: Option<String>,
-    /// That field's value, when it is short and no secret.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
-    pub value: Option<String>,
-    /// The sentence for people.
-    #[serde(default)]
-    #[schemars(length(max = 4096))]
-    pub message: String,
-}
-
-/// How long each stage took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Timings {
-    /// From seeing the object to having a sandbox.
-    #[schemars(range(min = 0))]
-    pub queued_milliseconds: i64,
-    /// From having a sandbox to the program's start.
-    #[schemars(range(min = 0))]
-    pub start_milliseconds: i64,
-    /// From the program's start to its end.
-    #[schemars(range(min = 0))]
-    pub run_milliseconds: i64,
-    /// From the program's end to having its files.
-    #[schemars(range(min = 0))]
-    pub collect_milliseconds: i64,
-}
-
-/// What the program used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Usage {
-    /// CPU time of all its processes.
-    #[schemars(range(min = 0))]
-    pub cpu_milliseconds: i64,
-    /// The largest resident memory of one of its processes.
-    #[schemars(range(min = 0))]
-    pub peak_memory_bytes: i64,
-}
+/// What of a status does not change any more once its phase is terminal.
+pub const FINAL_FIELDS: [&str; 14] = [
+    "phase",
+    "reason",
+    "exitCode",
+    "signal",
+    "stdout",
+    "stderr",
+    "files",
+    "filesStoredAs",
+    "filesCount",
+    "filesSkipped",
+    "filesSkippedCount",
+    "results",
+    "failure",
+    "completionTime",
+];

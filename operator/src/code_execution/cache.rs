@@ -225,34 +225,7 @@ fn rank(phase: ExecutionPhase) -> u8 {
 
 /// A stand-in; only the metadata of such an object is used.
 fn unreadable_spec() -> crds::CodeExecutionSpec {
-    use crds::{CodeExecutionSpec, Interpreter, LocalReference, code_execution as parts, limits, names};
-    CodeExecutionSpec {
-        interpreter: Interpreter::Python,
-        code: Some(String::new()),
-        code_from: None,
-        interactive: false,
-        entry_path: "main.py".to_owned(),
-        args: Vec::new(),
-        stdin: String::new(),
-        stdin_from: None,
-        env: Vec::new(),
-        variables_json: None,
-        tool: None,
-        files: Vec::new(),
-        collect_files: false,
-        save_figures: false,
-        outputs: parts::Outputs::default(),
-        timeout_milliseconds: limits::TIMEOUT_MILLISECONDS,
-        start_deadline_seconds: None,
-        limits: parts::Limits::default(),
-        packages: parts::Packages::default(),
-        isolation_key: None,
-        scope: None,
-        workspace_ref: None,
-        pool_ref: LocalReference::new(names::DEFAULT_POOL),
-        ttl_seconds_after_finished: limits::TTL_SECONDS,
-        cancel: false,
-    }
+    crds::CodeExecutionSpec { code: Some(String::new()), ..crds::CodeExecutionSpec::default() }
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ fn not_started(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -
             let message = format!("the pool {} cannot make sandboxes: {why}", plan.pool.name);
             let field = Some("poolRef.name".to_owned());
             let value = Some(plan.pool.name.to_string());
-            Step::Finish(Reason::CapacityUnavailable, Failure { field, value, message })
+            Step::Finish(Reason::CapacityUnavailable, Failure { cause: None, field, value, message })
         }
         (Place::None, PoolState::Able | PoolState::Unable(_)) => Step::Queue,
         (Place::None | Place::Waiting, _) => waiting(plan, seen, patience, now),
@@ -221,7 +221,7 @@ fn deadline_failure(plan: &Plan, pool: &PoolState) -> Failure {
         PoolState::Missing => {
             let name = Some(plan.pool.name.to_string());
             let message = format!("the pool {} does not exist", plan.pool.name);
-            return Failure { field: Some("poolRef.name".to_owned()), value: name, message };
+            return Failure { cause: None, field: Some("poolRef.name".to_owned()), value: name, message };
         }
     };
     failure(&message)
@@ -232,7 +232,7 @@ fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 }
 
 fn failure(message: &str) -> Failure {
-    Failure { field: None, value: None, message: message.to_owned() }
+    Failure { cause: None, field: None, value: None, message: message.to_owned() }
 }
 
 #[cfg(test)]

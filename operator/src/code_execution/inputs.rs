@@ -211,7 +211,7 @@ async fn text(
         });
     };
     let invalid = |message: String| {
-        InputsError::Invalid(Failure { field: Some(field.to_owned()), value: None, message })
+        InputsError::Invalid(Failure { cause: None, field: Some(field.to_owned()), value: None, message })
     };
     let bytes = match context.blobs.get_bytes(&found.digest, limits::SOURCE_BYTES as u64).await {
         Ok(bytes) => bytes,

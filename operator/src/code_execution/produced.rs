@@ -180,6 +180,7 @@ fn object(job: &Job, file: &FileEntry) -> SandboxFile {
         },
         max_downloads: plan.max_downloads,
         expires_at: expires,
+        retention_seconds: None,
         registration: 0,
     };
     let mut object = SandboxFile::new(&names::produced_file(&job.run.uid, &file.path), spec);

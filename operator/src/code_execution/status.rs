@@ -93,7 +93,7 @@ pub(crate) fn meaning(end: &End) -> (Reason, Option<i32>, Option<i32>, Option<Fa
 
 /// A failure.
 pub(crate) fn failure(field: Option<String>, message: &str) -> Failure {
-    Failure { field, value: None, message: message.to_owned() }
+    Failure { cause: None, field, value: None, message: message.to_owned() }
 }
 
 /// The lengths of the schema, in characters. A status that breaks one would be refused for ever.
@@ -110,7 +110,8 @@ fn cut(text: &str, characters: usize) -> String {
 /// Fits what others said into the schema.
 fn fitting(status: CodeExecutionStatus) -> CodeExecutionStatus {
     let short = |text: Option<String>, characters| text.map(|text: String| cut(&text, characters));
-    let failure = status.failure.map(|Failure { field, value, message }| Failure {
+    let failure = status.failure.map(|Failure { cause, field, value, message }| Failure {
+        cause,
         field: short(field, FIELD),
         value: short(value, FIELD),
         message: cut(&message, MESSAGE),

@@ -96,7 +96,7 @@ pub(crate) fn validate(object: &CodeExecution) -> Result<(Plan, Program), Failur
 fn refuse(field: impl Into<String>, value: Option<&str>, message: impl Into<String>) -> Failure {
     // The schema bounds these in characters; a long value helps nobody.
     let short = |text: &str| text.chars().take(256).collect();
-    Failure { field: Some(field.into()), value: value.map(short), message: message.into() }
+    Failure { cause: None, field: Some(field.into()), value: value.map(short), message: message.into() }
 }
 
 fn not_in_this_version(spec: &CodeExecutionSpec) -> Result<(), Failure> {
@@ -222,10 +222,14 @@ fn tool(spec: &CodeExecutionSpec) -> Result<Option<String>, Failure> {
         return Err(refuse("tool", None, "a tool is a Python function: interpreter must not be Bash"));
     }
     let wrong = |message: String| refuse("tool.inputJSON", None, message);
-    let value: Value = serde_json::from_str(&tool.input_json)
-        .map_err(|error| wrong(format!("tool.inputJSON is not JSON: {error}")))?;
+    // The schema admits exactly one of the two; the text of `inputFrom` is checked in the sandbox.
+    let Some(input) = &tool.input_json else {
+        return Err(refuse("tool.inputFrom", None, "tool.inputFrom is not read yet"));
+    };
+    let value: Value =
+        serde_json::from_str(input).map_err(|error| wrong(format!("tool.inputJSON is not JSON: {error}")))?;
     if value.is_object() || value.is_array() {
-        Ok(Some(tool.input_json.clone()))
+        Ok(Some(input.clone()))
     } else {
         Err(wrong("tool.inputJSON must be a JSON object or array".to_owned()))
     }
