@@ -68,7 +68,7 @@ fn file_spec(name: &str, staged: &blobs::Staged, spec: &CodeExecutionSpec) -> Sa
         },
         max_downloads: None,
         expires_at: Some(Utc::now() + run + KEPT),
-        retention_seconds: None,
+        retention_seconds: crds::limits::FILE_RETENTION_SECONDS,
         registration: 0,
     }
 }

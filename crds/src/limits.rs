@@ -58,6 +58,8 @@ pub const OPERATOR_MARGIN_MILLISECONDS: i64 = 15_000;
 /// What the shim allows the operator on top of that before it gives up on an answer.
 pub const SHIM_MARGIN_MILLISECONDS: i64 = OPERATOR_MARGIN_MILLISECONDS + 15_000;
 
+/// How long a file without an expiry is kept unless somebody says otherwise: a week.
+pub const FILE_RETENTION_SECONDS: i64 = 604_800;
 /// The largest whole number that every JSON reader takes exactly (RFC 8259, section 6): 2^53 - 1.
 pub const MAX_INTEGER: i64 = 9_007_199_254_740_991;
 /// The last second of the year 9999, the last one that the API's timestamps can write (RFC 3339).

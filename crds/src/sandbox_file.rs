@@ -61,11 +61,11 @@ pub struct SandboxFileSpec {
     /// When it ends for everybody who uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
-    /// How long it is kept when it has no `expiresAt`, in seconds from its
-    /// last registration; without it as long as the pool `default` says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How long it is kept when it has no `expiresAt`, in seconds from its last registration. A produced file has
+    /// that of its pool.
+    #[serde(default = "default_retention")]
     #[schemars(range(min = 60, max = 315_360_000))]
-    pub retention_seconds: Option<i64>,
+    pub retention_seconds: i64,
     /// Raised by one when the same file is registered again, which resets its limits.
     #[serde(default)]
     #[schemars(range(min = 0))]
@@ -168,6 +168,9 @@ pub struct SandboxFileStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub observed_registration: i64,
+    /// When that registration was made. `spec.retentionSeconds` counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration_time: Option<DateTime<Utc>>,
     /// `Ready` and `Expired`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
@@ -192,6 +195,10 @@ pub struct ActiveDownload {
     pub holder: String,
     /// When it began.
     pub start_time: DateTime<Utc>,
+}
+
+fn default_retention() -> i64 {
+    limits::FILE_RETENTION_SECONDS
 }
 
 fn spec_rules() -> Vec<kube::core::Rule> {

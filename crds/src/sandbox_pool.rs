@@ -8,7 +8,7 @@ mod template;
 
 pub use template::{Amount, AnyObject, ImagePullPolicy, PodTemplate, Resources};
 
-use crate::{Condition, Quantity, code_execution::PackagePolicy};
+use crate::{Condition, Quantity, code_execution::PackagePolicy, limits};
 
 /// As many warm pods are usable as are wanted.
 pub const CONDITION_READY: &str = "Ready";
@@ -225,7 +225,7 @@ fn default_max_pod_age() -> i64 {
 }
 
 fn default_file_retention() -> i64 {
-    604_800
+    limits::FILE_RETENTION_SECONDS
 }
 
 fn spec_rules() -> Vec<kube::core::Rule> {

@@ -286,7 +286,7 @@ mod tests {
             phase: FilePhase::Ready,
             digest: Some("a".repeat(64)),
             size_bytes: 3,
-            expires_at: None,
+            end: None,
             isolation_key: None,
             scope: None,
             used_up: false,
@@ -320,8 +320,8 @@ mod tests {
     #[test]
     fn a_file_that_has_ended_cannot_be_used_whether_or_not_its_status_says_so() {
         let plan = plan(None, None);
-        assert!(allowed(&FileFacts { expires_at: Some(at(11)), ..file() }, &plan));
-        assert!(!allowed(&FileFacts { expires_at: Some(at(10)), ..file() }, &plan));
+        assert!(allowed(&FileFacts { end: Some(at(11)), ..file() }, &plan));
+        assert!(!allowed(&FileFacts { end: Some(at(10)), ..file() }, &plan));
         assert!(!allowed(&FileFacts { used_up: true, ..file() }, &plan));
         assert!(!allowed(&FileFacts { phase: FilePhase::Expired, ..file() }, &plan));
         assert!(!allowed(&FileFacts { phase: FilePhase::Failed, ..file() }, &plan));

@@ -158,8 +158,9 @@ async fn register(job: &Job, file: &FileEntry) -> Result<(), ProducedError> {
 fn object(job: &Job, file: &FileEntry) -> SandboxFile {
     let plan = &job.plan;
     let retention = job.context.pools.get(&plan.pool).map(|pool| pool.spec.file_retention_seconds);
-    let seconds = plan.output_ttl_seconds.or(retention).unwrap_or(DEFAULT_RETENTION_SECONDS);
-    let expires = job.context.clock.now().checked_add_signed(chrono::TimeDelta::seconds(seconds));
+    let expires = plan.output_ttl_seconds.and_then(|seconds| {
+        job.context.clock.now().checked_add_signed(chrono::TimeDelta::try_seconds(seconds)?)
+    });
     let base = file.path.rsplit('/').next().unwrap_or(&file.path);
     let mut marks = BTreeMap::from([
         (labels::EXECUTION_UID.to_owned(), job.run.uid.to_string()),
@@ -180,7 +181,7 @@ fn object(job: &Job, file: &FileEntry) -> SandboxFile {
         },
         max_downloads: plan.max_downloads,
         expires_at: expires,
-        retention_seconds: None,
+        retention_seconds: retention.unwrap_or(crds::limits::FILE_RETENTION_SECONDS),
         registration: 0,
     };
     let mut object = SandboxFile::new(&names::produced_file(&job.run.uid, &file.path), spec);
@@ -188,9 +189,6 @@ fn object(job: &Job, file: &FileEntry) -> SandboxFile {
         ObjectMeta { namespace: Some(job.key.namespace.to_string()), labels: Some(marks), ..object.metadata };
     object
 }
-
-/// When the pool is gone by now: a week.
-const DEFAULT_RETENTION_SECONDS: i64 = 604_800;
 
 #[cfg(test)]
 mod tests {

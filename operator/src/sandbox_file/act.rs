@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use crds::{SandboxFile, SandboxFileStatus};
 
-use super::{Error, decide::Step, status, validate::ValidSource};
+use super::{Error, cache, decide::Step, status, validate::ValidSource};
 use crate::{context::Context, key::Key, metrics::Kind};
 
 /// Does it. The answer is when to look again.
@@ -28,7 +28,7 @@ pub(crate) async fn act(
             deleted.await.map_err(Error::Write)?;
         }
     }
-    Ok(file.spec.expires_at)
+    Ok(cache::end(file))
 }
 
 async fn store(

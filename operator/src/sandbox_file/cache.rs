@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use crds::{FilePhase, SandboxFile};
 use parking_lot::Mutex;
 
@@ -19,7 +19,8 @@ pub(crate) struct FileFacts {
     pub(crate) phase: FilePhase,
     pub(crate) digest: Option<String>,
     pub(crate) size_bytes: u64,
-    pub(crate) expires_at: Option<DateTime<Utc>>,
+    /// When it ends by itself.
+    pub(crate) end: Option<DateTime<Utc>>,
     pub(crate) isolation_key: Option<String>,
     pub(crate) scope: Option<String>,
     /// Downloads are counted and none is left.
@@ -38,7 +39,7 @@ impl FileFacts {
             phase: status.phase,
             digest: status.sha256,
             size_bytes: status.size_bytes.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-            expires_at: file.spec.expires_at,
+            end: end(file),
             isolation_key: file.spec.isolation_key.clone(),
             scope: file.spec.scope.clone(),
             registered_again: !current,
@@ -48,8 +49,20 @@ impl FileFacts {
 
     /// Whether its bytes may still be used.
     pub(crate) fn live(&self, now: DateTime<Utc>) -> bool {
-        self.phase == FilePhase::Ready && !self.used_up && self.expires_at.is_none_or(|end| now < end)
+        self.phase == FilePhase::Ready && !self.used_up && self.end.is_none_or(|end| now < end)
     }
+}
+
+/// When a file ends by itself: at its expiry, or when it was kept long enough without one.
+pub(crate) fn end(file: &SandboxFile) -> Option<DateTime<Utc>> {
+    let registered = file.status.as_ref().and_then(|status| status.registration_time);
+    let retained = || {
+        let created = file.metadata.creation_timestamp.as_ref();
+        let since = registered
+            .or_else(|| created.and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0)))?;
+        since.checked_add_signed(TimeDelta::try_seconds(file.spec.retention_seconds)?)
+    };
+    file.spec.expires_at.or_else(retained)
 }
 
 /// All files.
@@ -129,5 +142,38 @@ impl Inner {
             }
         }
         Some(old)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn end_of(spec: serde_json::Value, status: serde_json::Value) -> Option<i64> {
+        let mut all = json!({"fileName": "f", "source": {"inline": ""}});
+        for (name, value) in spec.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        let file = json!({
+            "apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxFile",
+            "metadata": {"name": "f", "creationTimestamp": "1970-01-01T00:01:40Z"}, "spec": all, "status": status,
+        });
+        end(&serde_json::from_value(file).unwrap()).map(|end| end.timestamp())
+    }
+
+    #[test]
+    fn a_file_ends_at_its_expiry_or_when_it_was_kept_long_enough() {
+        let (none, again) = (json!({}), json!({"registrationTime": "1970-01-01T00:03:20Z"}));
+        assert_eq!(end_of(json!({}), none.clone()), Some(100 + 604_800), "a week is the default");
+        assert_eq!(end_of(json!({"retentionSeconds": 60}), none.clone()), Some(160));
+        assert_eq!(
+            end_of(json!({"retentionSeconds": 60}), again.clone()),
+            Some(260),
+            "counted from the registration"
+        );
+        let expiry = json!({"retentionSeconds": 60, "expiresAt": "1970-01-01T00:00:07Z"});
+        assert_eq!(end_of(expiry, again), Some(7));
     }
 }

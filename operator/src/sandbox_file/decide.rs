@@ -9,7 +9,8 @@ use super::validate::ValidSource;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Observed {
     pub(crate) phase: FilePhase,
-    pub(crate) expires_at: Option<DateTime<Utc>>,
+    /// When it ends by itself.
+    pub(crate) end: Option<DateTime<Utc>>,
     /// When it was seen to have expired.
     pub(crate) expired_at: Option<DateTime<Utc>>,
     /// Registered again since its status was written.
@@ -44,7 +45,7 @@ pub(crate) fn decide(
     if seen.deleting {
         return Step::Wait(None);
     }
-    let over = seen.expires_at.is_some_and(|end| now >= end);
+    let over = seen.end.is_some_and(|end| now >= end);
     match seen.phase {
         FilePhase::Expired if seen.registered_again && !over => Step::Renew,
         FilePhase::Expired => {
@@ -53,10 +54,10 @@ pub(crate) fn decide(
         }
         _ if over => Step::Expire,
         FilePhase::Ready if seen.registered_again => Step::Renew,
-        FilePhase::Ready | FilePhase::Failed => Step::Wait(seen.expires_at),
+        FilePhase::Ready | FilePhase::Failed => Step::Wait(seen.end),
         FilePhase::Pending => match source {
             Err(message) => Step::Fail(message.clone()),
-            Ok(ValidSource::Produced) => Step::Wait(seen.expires_at),
+            Ok(ValidSource::Produced) => Step::Wait(seen.end),
             Ok(ValidSource::Inline(_) | ValidSource::Staged(_)) => Step::Store,
         },
     }
@@ -71,7 +72,7 @@ mod tests {
     }
 
     fn seen(phase: FilePhase) -> Observed {
-        Observed { phase, expires_at: None, expired_at: None, registered_again: false, deleting: false }
+        Observed { phase, end: None, expired_at: None, registered_again: false, deleting: false }
     }
 
     fn step(seen: &Observed) -> Step {
@@ -87,13 +88,13 @@ mod tests {
             (seen(Pending), Step::Store),
             (seen(Ready), Step::Wait(None)),
             (seen(Failed), Step::Wait(None)),
-            (Observed { expires_at: later, ..seen(Ready) }, Step::Wait(later)),
-            (Observed { expires_at: over, ..seen(Ready) }, Step::Expire),
-            (Observed { expires_at: over, ..seen(Pending) }, Step::Expire),
+            (Observed { end: later, ..seen(Ready) }, Step::Wait(later)),
+            (Observed { end: over, ..seen(Ready) }, Step::Expire),
+            (Observed { end: over, ..seen(Pending) }, Step::Expire),
             (Observed { registered_again: true, ..seen(Ready) }, Step::Renew),
             (Observed { expired_at: Some(at(60)), ..seen(Expired) }, Step::Wait(Some(at(110)))),
             (Observed { expired_at: Some(at(50)), ..seen(Expired) }, Step::Delete),
-            (Observed { registered_again: true, expires_at: later, ..seen(Expired) }, Step::Renew),
+            (Observed { registered_again: true, end: later, ..seen(Expired) }, Step::Renew),
             (Observed { deleting: true, ..seen(Pending) }, Step::Wait(None)),
         ] {
             assert_eq!(step(&observed), expected, "{observed:?}");

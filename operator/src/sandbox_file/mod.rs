@@ -58,7 +58,7 @@ async fn step(context: &Context, key: &Key) -> Result<Option<DateTime<Utc>>, Err
     if let Some(facts) = context.files.get(key)
         && observe::is_quiet(&facts, context.clock.now())
     {
-        return Ok(facts.expires_at);
+        return Ok(facts.end);
     }
     let Some((file, observed)) = observe::observe(context, key).await.map_err(Error::Read)? else {
         return Ok(None);

@@ -4,12 +4,15 @@ use chrono::{DateTime, Utc};
 use crds::{ConditionStatus, FilePhase, SandboxFile, conditions::condition, sandbox_file::CONDITION_EXPIRED};
 use kube::Api;
 
-use super::{cache::FileFacts, decide::Observed};
+use super::{
+    cache::{self, FileFacts},
+    decide::Observed,
+};
 use crate::{context::Context, key::Key};
 
 /// Whether nothing is to be done now, told from memory, which is nearly always so.
 pub(crate) fn is_quiet(facts: &FileFacts, now: DateTime<Utc>) -> bool {
-    facts.phase == FilePhase::Ready && !facts.registered_again && facts.expires_at.is_none_or(|end| now < end)
+    facts.phase == FilePhase::Ready && !facts.registered_again && facts.end.is_none_or(|end| now < end)
 }
 
 /// Reads a file; `None` when it is gone.
@@ -28,7 +31,7 @@ fn of(file: &SandboxFile) -> Observed {
     let ended = condition(&status.conditions, CONDITION_EXPIRED);
     Observed {
         phase: status.phase,
-        expires_at: file.spec.expires_at,
+        end: cache::end(file),
         expired_at: ended.filter(|c| c.status == ConditionStatus::True).map(|c| c.last_transition_time),
         registered_again: status.observed_registration != file.spec.registration,
         deleting: file.metadata.deletion_timestamp.is_some(),

@@ -14,6 +14,7 @@ pub(crate) fn ready(file: &SandboxFile, sha256: &str, size: u64, now: DateTime<U
     status.size_bytes = Some(i64::try_from(size).unwrap_or(i64::MAX));
     status.remaining_downloads = file.spec.max_downloads;
     status.observed_registration = file.spec.registration;
+    status.registration_time = Some(now);
     status
 }
 
