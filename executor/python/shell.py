@@ -7,6 +7,7 @@ is just wrong Python.
 
 import _ast
 import builtins
+import gc
 import os
 
 ONLY_AST = 0x0400  # ast.PyCF_ONLY_AST
@@ -76,9 +77,9 @@ def bound_names(tree):
     return bound
 
 
-def first_word(source, node):
+def first_word(lines, node):
     """The text at the node's place up to where a shell would end the word."""
-    line = source.lines()[node.lineno - 1].encode()[node.col_offset :].decode()
+    line = lines[node.lineno - 1].encode()[node.col_offset :].decode()
     end = next((i for i, character in enumerate(line) if character in WORD_ENDS), len(line))
     return line[:end]
 
@@ -94,20 +95,30 @@ def find_program(word):
     return None
 
 
-def is_shell(source, tree, known):
-    """Whether a source that parses holds a line that only a shell can run."""
-    bound = None
+def program_calls(source, tree, known):
+    """The candidates' first names, where their first word is a program and the name no builtin.
+
+    Both are asked once for each word: a long source repeats itself.
+    """
+    lines, seen = source.lines(), set()
     for node in candidates(tree):
         name = first_name(node.value)
         if name is None or name in known or hasattr(builtins, name):
             continue
-        if bound is None:
-            bound = bound_names(tree)
-            if bound is None:
-                return False
-        if name not in bound and find_program(first_word(source, node)):
-            return True
-    return False
+        word = first_word(lines, node)
+        if word not in seen:
+            seen.add(word)
+            if find_program(word):
+                yield name
+
+
+def is_shell(source, tree, known):
+    """Whether a source that parses holds a line that only a shell can run."""
+    names = set(program_calls(source, tree, known))
+    if not names:
+        return False
+    bound = bound_names(tree)
+    return bound is not None and not names <= bound
 
 
 def compile_with_xonsh(program, companion):
@@ -119,11 +130,22 @@ def compile_with_xonsh(program, companion):
     return session.compile_shell(program.source, program.namespace)
 
 
+def parse(source):
+    """The tree. The collector would walk all of it again and again while it grows, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return source.compile(source.text, flags=ONLY_AST)
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def steps(program, companion):
     """The steps of a program that may be either."""
     source = program.source
     try:
-        tree = source.compile(source.text, flags=ONLY_AST)
+        tree = parse(source)
     except SyntaxError as error:
         code = compile_with_xonsh(program, companion)
         if code is None:
