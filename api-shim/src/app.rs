@@ -10,6 +10,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admission::Admission,
+    body::Bodies,
+    cancels::Cancels,
     config::{ShimConfig, VERSION},
     executions::Executions,
     health::Health,
@@ -17,6 +19,7 @@ use crate::{
     live::LiveOutput,
     metrics::Metrics,
     outputs::Outputs,
+    rooms::{Rooms, watch_pools},
     router::router,
     runs::Runs,
     serve::serve,
@@ -52,16 +55,21 @@ impl App {
         let pools = Api::namespaced(client.clone(), &config.namespace);
         let waiters = Arc::new(Waiters::default());
         let retry_after = config.capacity_retry_after_seconds;
+        let executions = Executions::new(executions, config.replica.clone(), retry_after);
+        let tasks = TaskTracker::new();
         let runs = Runs {
-            executions: Executions::new(executions, config.replica.clone(), retry_after),
+            cancels: Cancels::new(executions.clone(), tasks.clone()),
+            executions,
+            rooms: Arc::new(Rooms::default()),
             waiters: Arc::clone(&waiters),
             stage: Stage { files: files.clone(), blobs: blobs.clone() },
             outputs: Outputs { blobs },
             metrics: metrics.clone(),
-            tasks: TaskTracker::new(),
+            tasks,
             capacity_retry_after_seconds: retry_after,
         };
         let state = AppState {
+            bodies: Bodies::new(config.body, metrics.clone(), config.admission.retry_after_seconds),
             admission: Admission::new(config.admission, metrics.clone()),
             runs: Arc::new(runs),
             inputs: Inputs { files },
@@ -80,13 +88,16 @@ impl App {
         router(Arc::clone(&self.state))
     }
 
-    /// What must run beside the routes until shutdown: the watch of our executions and the health check.
+    /// What must run beside the routes until shutdown: the watches of our executions and of the
+    /// pools, and the health check.
     pub async fn run_background(&self, shutdown: CancellationToken) {
         let executions = Api::namespaced(self.client.clone(), &self.state.config.namespace);
         let replica = self.state.config.replica.clone();
         let watch = watch_executions(executions, replica, Arc::clone(&self.state.waiters), shutdown.clone());
+        let pools = Api::namespaced(self.client.clone(), &self.state.config.namespace);
+        let rooms = watch_pools(pools, Arc::clone(&self.state.runs.rooms), shutdown.clone());
         let health = Arc::clone(&self.state.health).refresh(shutdown);
-        tokio::join!(watch, health);
+        tokio::join!(watch, rooms, health);
     }
 
     /// Serves on the listeners until shutdown, then lets what is under way end for a while.

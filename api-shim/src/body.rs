@@ -1,6 +1,9 @@
-//! Reading a JSON body: bounded in bytes and in time.
+//! Reading a JSON body: bounded in bytes, in time, and in what all bodies of this replica take together.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -8,49 +11,142 @@ use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
 use crate::{
+    budget::{Budget, Full, Reservation},
     error::ShimError,
-    json::{Value, parse},
+    json::{Value, parse, values_in},
+    metrics::{Metrics, Operation, Rejection},
     validate::Problems,
 };
 
-/// A body that does not go on for so long is given up.
-const PAUSE: Duration = Duration::from_secs(30);
-/// What is read and dropped of a body that is too large, so that a client that sends first and reads later
+/// What is read and dropped of a body that is refused, so that a client that sends first and reads later
 /// gets the answer and not a reset.
 const DRAINED_BYTES: usize = 64 * 1024 * 1024;
 const DRAINED_FOR: Duration = Duration::from_secs(10);
+/// What a parsed value takes beside its text. A body of nothing but `[[[[` takes many times its own size.
+const VALUE_BYTES: usize = 96;
 
-/// Reads a body of at most `limit` bytes.
-pub async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, ShimError> {
-    read_paced(headers, body, limit, PAUSE).await
+/// What the configuration says about bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyRules {
+    /// Bytes of one body.
+    pub limit: usize,
+    /// Bytes of all bodies at a time.
+    pub in_flight: usize,
+    /// A body may take so long however small it is.
+    pub grace: Duration,
+    /// After that it must have come at this rate on the whole.
+    pub bytes_per_second: u32,
+    /// No body may take longer.
+    pub longest: Duration,
 }
 
-async fn read_paced(
-    headers: &HeaderMap,
-    mut body: Body,
-    limit: usize,
-    pause: Duration,
-) -> Result<Bytes, ShimError> {
-    if declared_length(headers).is_some_and(|length| length > limit) {
+impl BodyRules {
+    /// How long after its start a body may have needed for its first so many bytes.
+    fn time_for(&self, received: usize) -> Duration {
+        let received = u32::try_from(received).unwrap_or(u32::MAX);
+        let earned = Duration::from_secs(received.into()) / self.bytes_per_second.max(1);
+        (self.grace + earned).min(self.longest)
+    }
+}
+
+/// Reads bodies.
+#[derive(Debug)]
+pub struct Bodies {
+    rules: BodyRules,
+    budget: Arc<Budget>,
+    metrics: Metrics,
+    retry_after_seconds: u64,
+}
+
+impl Bodies {
+    /// With a budget of its own.
+    #[must_use]
+    pub fn new(rules: BodyRules, metrics: Metrics, retry_after_seconds: u64) -> Self {
+        Self { rules, budget: Budget::new(rules.in_flight), metrics, retry_after_seconds }
+    }
+
+    /// Reads a body as JSON. The reservation stands for the memory that the value takes, and whatever is made
+    /// of it: it is to be held until the request's object is created.
+    pub async fn read_json(
+        &self,
+        operation: Operation,
+        headers: &HeaderMap,
+        mut body: Body,
+    ) -> Result<(Value, Reservation), ShimError> {
+        let refusal = match self.content(headers, &mut body).await {
+            Ok((content, held)) => return self.parsed(operation, &content, held),
+            Err(refusal) => refusal,
+        };
         // A client that waits for `100 Continue` has not sent anything yet and must not.
-        if !headers.contains_key(header::EXPECT) {
+        if matches!(refusal, Stop::TooLarge | Stop::Full) && !headers.contains_key(header::EXPECT) {
             drain(&mut body).await;
         }
-        return Err(ShimError::BodyTooLarge);
+        Err(self.refused(operation, refusal))
     }
-    let mut content = BytesMut::new();
-    while let Some(piece) = next_piece(&mut body, pause).await? {
-        if content.len() + piece.len() > limit {
-            drain(&mut body).await;
+
+    async fn content(&self, headers: &HeaderMap, body: &mut Body) -> Result<(Bytes, Reservation), Stop> {
+        let declared = declared_length(headers).unwrap_or(0);
+        if declared > self.rules.limit {
+            return Err(Stop::TooLarge);
+        }
+        let mut held = self.budget.reserve(declared)?;
+        let start = tokio::time::Instant::now();
+        let mut content = BytesMut::new();
+        loop {
+            let due = start + self.rules.time_for(content.len());
+            let piece = tokio::time::timeout_at(due, next_piece(body)).await.map_err(|_| Stop::TooSlow)??;
+            let Some(piece) = piece else { return Ok((content.freeze(), held)) };
+            if content.len() + piece.len() > self.rules.limit {
+                return Err(Stop::TooLarge);
+            }
+            held.grow_to(content.len() + piece.len())?;
+            content.extend_from_slice(&piece);
+        }
+    }
+
+    fn parsed(
+        &self,
+        operation: Operation,
+        content: &[u8],
+        mut held: Reservation,
+    ) -> Result<(Value, Reservation), ShimError> {
+        let bytes = content.len().saturating_add(values_in(content).saturating_mul(VALUE_BYTES));
+        if bytes > self.budget.all() {
             return Err(ShimError::BodyTooLarge);
         }
-        content.extend_from_slice(&piece);
+        held.grow_to(bytes).map_err(|Full| self.refused(operation, Stop::Full))?;
+        Ok((read_json(content)?, held))
     }
-    Ok(content.freeze())
+
+    fn refused(&self, operation: Operation, refusal: Stop) -> ShimError {
+        match refusal {
+            Stop::TooLarge => ShimError::BodyTooLarge,
+            Stop::TooSlow => ShimError::BodyTimeout,
+            Stop::Broken => ShimError::BodyUnreadable,
+            Stop::Full => {
+                self.metrics.rejected(operation, 429, Rejection::saturated);
+                ShimError::Saturated { retry_after_seconds: self.retry_after_seconds }
+            }
+        }
+    }
 }
 
-/// Reads a body as JSON.
-pub fn read_json(content: &[u8]) -> Result<Value, ShimError> {
+/// Why a body is not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    TooLarge,
+    TooSlow,
+    Broken,
+    Full,
+}
+
+impl From<Full> for Stop {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
+
+fn read_json(content: &[u8]) -> Result<Value, ShimError> {
     if content.is_empty() {
         return Err(ShimError::Problems(Problems::empty_body()));
     }
@@ -62,12 +158,11 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn next_piece(body: &mut Body, pause: Duration) -> Result<Option<Bytes>, ShimError> {
+async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, Stop> {
     loop {
-        let frame = tokio::time::timeout(pause, body.frame()).await.map_err(|_| ShimError::BodyTimeout)?;
-        match frame {
+        match body.frame().await {
             None => return Ok(None),
-            Some(Err(_)) => return Err(ShimError::BodyUnreadable),
+            Some(Err(_)) => return Err(Stop::Broken),
             // Trailers say nothing we need.
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
@@ -79,69 +174,19 @@ async fn next_piece(body: &mut Body, pause: Duration) -> Result<Option<Bytes>, S
 }
 
 async fn drain(body: &mut Body) {
+    let end = Instant::now() + DRAINED_FOR;
     let read = async {
         let mut dropped = 0;
-        while let Ok(Some(piece)) = next_piece(body, PAUSE).await {
+        while let Ok(Some(piece)) = next_piece(body).await {
             dropped += piece.len();
             if dropped > DRAINED_BYTES {
                 return;
             }
         }
     };
-    let _too_slow = tokio::time::timeout(DRAINED_FOR, read).await;
+    let _too_slow = tokio::time::timeout_at(end.into(), read).await;
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    async fn read(content: &'static str, limit: usize) -> Result<Bytes, ShimError> {
-        read_body(&HeaderMap::new(), Body::from(content), limit).await
-    }
-
-    #[tokio::test]
-    async fn a_body_at_the_limit_is_read_and_one_above_it_is_refused() {
-        assert_eq!(read("12345", 5).await.expect("read"), "12345");
-        assert!(matches!(read("123456", 5).await, Err(ShimError::BodyTooLarge)));
-    }
-
-    #[tokio::test]
-    async fn a_declared_length_is_enough_to_refuse() {
-        let headers = HeaderMap::from_iter([
-            (header::CONTENT_LENGTH, HeaderValue::from_static("6")),
-            (header::EXPECT, HeaderValue::from_static("100-continue")),
-        ]);
-        let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        assert!(matches!(read_body(&headers, never, 5).await, Err(ShimError::BodyTooLarge)));
-    }
-
-    #[tokio::test]
-    async fn a_body_that_stops_coming_is_given_up() {
-        let stuck = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
-        let read = read_paced(&HeaderMap::new(), stuck, 5, Duration::from_millis(1)).await;
-        assert!(matches!(read, Err(ShimError::BodyTimeout)));
-    }
-
-    #[test]
-    fn an_empty_body_lacks_everything() {
-        let Err(ShimError::Problems(problems)) = read_json(b"") else { panic!("not refused") };
-        let entry = serde_json::to_value(&problems.entries()[0]).expect("JSON");
-        let expected =
-            serde_json::json!({"type": "missing", "loc": ["body"], "msg": "Field required", "input": null});
-        assert_eq!(entry, expected);
-    }
-
-    #[test]
-    fn malformed_json_is_told_with_its_offset() {
-        let Err(ShimError::Problems(problems)) = read_json(b"{") else { panic!("not refused") };
-        let entry = serde_json::to_value(&problems.entries()[0]).expect("JSON");
-        let expected = serde_json::json!({
-            "type": "json_invalid", "loc": ["body", 1], "msg": "JSON decode error", "input": {},
-            "ctx": {"error": "Expecting property name enclosed in double quotes"},
-        });
-        assert_eq!(entry, expected);
-        assert!(matches!(read_json(b"\xff"), Err(ShimError::BodyUnreadable)));
-    }
-}
+#[path = "body_tests.rs"]
+mod tests;

@@ -14,8 +14,8 @@ use crate::{
 
 /// What onyx files and outputs are marked with, so that no other dialect lists or serves them.
 pub const ONYX_COLLECTION: &str = "onyx";
-/// A source or a stdin whose JSON form is longer travels as a file. Two of them, the files and the
-/// environment stay below the budget of a spec.
+/// A text whose JSON form is longer travels as a file. What stays of all texts is twice that at most, so that
+/// with the files and the environment it is below the budget of a spec.
 const INLINE_TEXT_BYTES: usize = limits::SPEC_BYTES / 4;
 
 /// What the configuration says about every execution.
@@ -136,23 +136,68 @@ pub fn hashed_input(path: String, digest: &str) -> InputFile {
     InputFile { path, source: FileSource { sha256: Some(digest.to_owned()), ..FileSource::default() } }
 }
 
-/// Text of a spec that is too long for it.
+/// Text of a spec that travels as a file when it is too long for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LongPart {
     /// The program.
     Code,
     /// Its input.
     Stdin,
+    /// Its variables.
+    Variables,
+    /// The input of a tool.
+    ToolInput,
 }
 
-/// Takes a part out of the spec when it is too long to travel in it.
-pub fn take_long_part(spec: &mut CodeExecutionSpec, part: LongPart) -> Option<String> {
-    match part {
-        LongPart::Code => spec.code.take_if(|code| encoded_bytes(code) > INLINE_TEXT_BYTES),
-        LongPart::Stdin => {
-            (encoded_bytes(&spec.stdin) > INLINE_TEXT_BYTES).then(|| std::mem::take(&mut spec.stdin))
+impl LongPart {
+    const ALL: [Self; 4] = [Self::Code, Self::Stdin, Self::Variables, Self::ToolInput];
+
+    /// What its file is called after the execution.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Stdin => "stdin",
+            Self::Variables => "variables",
+            Self::ToolInput => "tool-input",
         }
     }
+
+    fn text(self, spec: &CodeExecutionSpec) -> &str {
+        let text = match self {
+            Self::Code => spec.code.as_deref(),
+            Self::Stdin => Some(spec.stdin.as_str()),
+            Self::Variables => spec.variables_json.as_deref(),
+            Self::ToolInput => spec.tool.as_ref().and_then(|tool| tool.input_json.as_deref()),
+        };
+        text.unwrap_or_default()
+    }
+
+    fn take(self, spec: &mut CodeExecutionSpec) -> Option<String> {
+        match self {
+            Self::Code => spec.code.take(),
+            Self::Stdin => Some(std::mem::take(&mut spec.stdin)),
+            Self::Variables => spec.variables_json.take(),
+            Self::ToolInput => spec.tool.as_mut().and_then(|tool| tool.input_json.take()),
+        }
+    }
+}
+
+/// Takes the parts out of the spec that cannot travel in it: each that is too long, and the longest of the
+/// others until they fit together. Nothing is ever cut.
+pub fn take_long_parts(spec: &mut CodeExecutionSpec) -> Vec<(LongPart, String)> {
+    let mut sizes = LongPart::ALL.map(|part| (encoded_bytes(&part.text(spec)), part));
+    sizes.sort_unstable_by_key(|(size, _)| std::cmp::Reverse(*size));
+    let mut left: usize = sizes.iter().map(|(size, _)| size).sum();
+    let mut taken = Vec::new();
+    for (size, part) in sizes {
+        if size <= INLINE_TEXT_BYTES && left <= 2 * INLINE_TEXT_BYTES {
+            break;
+        }
+        left -= size;
+        taken.extend(part.take(spec).map(|text| (part, text)));
+    }
+    taken
 }
 
 /// Puts the reference to a stored part into the spec.
@@ -161,6 +206,8 @@ pub fn refer_to_part(spec: &mut CodeExecutionSpec, part: LongPart, file: &str) {
     match part {
         LongPart::Code => spec.code_from = source,
         LongPart::Stdin => spec.stdin_from = source,
+        LongPart::Variables => spec.variables_from = source,
+        LongPart::ToolInput => spec.tool.get_or_insert_default().input_from = source,
     }
 }
 

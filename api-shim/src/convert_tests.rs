@@ -1,5 +1,5 @@
 use chrono::{DateTime, Utc};
-use crds::size::check_spec;
+use crds::{code_execution::Tool, size::check_spec};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -69,29 +69,50 @@ fn a_source_with_nul_is_handed_on_for_the_interpreter_to_refuse() {
 #[test]
 fn only_long_parts_leave_the_spec() {
     let mut spec = onyx(&json!({"code": "short", "stdin": "short"}));
-    assert_eq!(take_long_part(&mut spec, LongPart::Code), None);
-    assert_eq!(take_long_part(&mut spec, LongPart::Stdin), None);
+    assert_eq!(take_long_parts(&mut spec), []);
     assert_eq!(spec.code.as_deref(), Some("short"));
-    let long = "x".repeat(3 * 1024 * 1024);
-    let mut spec = onyx(&json!({"code": long, "stdin": "é".repeat(200_000)}));
-    assert_eq!(take_long_part(&mut spec, LongPart::Code), Some(long));
-    assert!(take_long_part(&mut spec, LongPart::Stdin).is_some());
+    let (long, wide) = ("x".repeat(3 * 1024 * 1024), "é".repeat(200_000));
+    let mut spec = onyx(&json!({"code": long, "stdin": wide}));
+    assert_eq!(take_long_parts(&mut spec), [(LongPart::Code, long), (LongPart::Stdin, wide)]);
     refer_to_part(&mut spec, LongPart::Code, "c");
     refer_to_part(&mut spec, LongPart::Stdin, "s");
     assert_eq!(serde_json::to_value(&spec).expect("JSON")["codeFrom"], json!({"fileRef": {"name": "c"}}));
     assert!(spec.code.is_none() && spec.stdin.is_empty() && spec.stdin_from.is_some());
 }
 
+#[test]
+fn variables_and_tool_inputs_travel_as_files_too() {
+    let long = format!("[{:?}]", "x".repeat(300_000));
+    let mut spec = CodeExecutionSpec {
+        variables_json: Some(long.clone()),
+        tool: Some(Tool { input_json: Some(long.clone()), input_from: None }),
+        ..onyx(&json!({"code": ""}))
+    };
+    let taken = take_long_parts(&mut spec);
+    assert_eq!(taken, [(LongPart::Variables, long.clone()), (LongPart::ToolInput, long)]);
+    for (part, _) in taken {
+        refer_to_part(&mut spec, part, part.word());
+    }
+    let written = serde_json::to_value(&spec).expect("JSON");
+    assert_eq!(written["variablesFrom"], json!({"fileRef": {"name": "variables"}}));
+    assert_eq!(written["tool"], json!({"inputFrom": {"fileRef": {"name": "tool-input"}}}));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn whatever_stays_fits_the_budget(code in ".{0,64}", stdin in ".{0,64}", times in 0_usize..8000) {
-        let mut spec = onyx(&json!({"code": code.repeat(times), "stdin": stdin.repeat(times)}));
-        for part in [LongPart::Code, LongPart::Stdin] {
-            if take_long_part(&mut spec, part).is_some() {
-                refer_to_part(&mut spec, part, "file");
-            }
+    fn whatever_stays_fits_the_budget_and_nothing_is_lost(texts in prop::array::uniform4(".{1,64}"), times in 1_usize..8000) {
+        let [code, stdin, variables, input] = texts.map(|text| text.repeat(times));
+        let before = CodeExecutionSpec {
+            variables_json: Some(variables),
+            tool: Some(Tool { input_json: Some(input), input_from: None }),
+            ..onyx(&json!({"code": code, "stdin": stdin}))
+        };
+        let mut spec = before.clone();
+        for (part, text) in take_long_parts(&mut spec) {
+            prop_assert_eq!(part.text(&before), text);
+            refer_to_part(&mut spec, part, "file");
         }
         prop_assert_eq!(check_spec(&spec), Ok(()));
     }

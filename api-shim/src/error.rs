@@ -158,6 +158,10 @@ impl ShimError {
             Self::NoRoom { room: NoRoom::Unschedulable, .. } => {
                 "Executor capacity unavailable (unschedulable): no sandbox became ready in time".to_owned()
             }
+            Self::NoRoom { room: NoRoom::QueueFull, .. } => {
+                "Executor capacity unavailable (unschedulable): no sandbox is free and the queue is full"
+                    .to_owned()
+            }
             Self::NotFound => "Not Found".to_owned(),
             Self::MethodNotAllowed => "Method Not Allowed".to_owned(),
             Self::Internal { .. } => "Internal Server Error".to_owned(),

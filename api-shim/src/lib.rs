@@ -4,15 +4,16 @@
 //! One request, file by file:
 //!
 //! ```text
-//! serve.rs → router.rs → middleware/{request_id,authenticate,guard}.rs
+//! serve.rs (connection.rs, activity.rs) → router.rs → middleware/{request_id,authenticate,guard}.rs
 //!   → routes/execute.rs          extract, call, respond
-//!   → body.rs → json/            bytes → value                         (json/ is pure)
+//!   → body.rs → budget.rs, json/ bytes → value                         (json/ is pure)
 //!   → dispatch.rs                value → dialect                       (pure)
 //!   → dialect/{bee,onyx}.rs      value → checked request, with validate/, paths.rs, duration.rs (pure)
 //!   → prepare.rs → inputs.rs     ids of files → sources
 //!   → convert.rs                 request → spec                        (pure)
 //!   → admission.rs               a slot
-//!   → runs.rs                    stage.rs → waiters.rs → executions.rs → wait → outputs.rs
+//!   → runs.rs                    rooms.rs → stage.rs → waiters.rs → executions.rs → wait → outputs.rs
+//!                                what nobody waits for: cancels.rs
 //!   → reasons.rs                 terminal status → how it ended        (pure)
 //!   → answer.rs, output.rs       → the dialect's answer                (pure)
 //!   → events.rs                  the same as server-sent events
@@ -20,12 +21,16 @@
 //!
 //! What can be refused or fail is in `error.rs`, what can be set in `config/`.
 
+mod activity;
 pub mod admission;
 pub mod answer;
 mod app;
 pub mod auth;
 pub mod body;
+pub mod budget;
+pub mod cancels;
 pub mod config;
+mod connection;
 pub mod convert;
 pub mod dialect;
 pub mod dispatch;
@@ -47,6 +52,7 @@ pub mod outputs;
 pub mod paths;
 pub mod prepare;
 pub mod reasons;
+pub mod rooms;
 mod router;
 pub mod routes;
 pub mod runs;

@@ -76,16 +76,19 @@ pub async fn onyx_draft(app: &AppState, request: &OnyxRequest, asked: &Asked) ->
     fitting(onyx_spec(request, onyx_sources(targets), scope, &app.config.spec), inputs, asked)
 }
 
-/// Files and environment have no other way than the object, so they must fit into it.
+/// Files and environment have no other way than the object, so they must fit into it. That also keeps the
+/// environment far below the two mebibytes that a new program's arguments and environment may take together.
 fn fitting(spec: CodeExecutionSpec, inputs: Vec<InputName>, asked: &Asked) -> Result<Draft, ShimError> {
-    if encoded_bytes(&spec.files) + encoded_bytes(&spec.env) > REST_BYTES {
+    let (files, env) = (encoded_bytes(&spec.files), encoded_bytes(&spec.env));
+    if files + env > REST_BYTES {
+        let (field, text) = if env > REST_BYTES {
+            ("env", "the environment variables are too large together")
+        } else {
+            ("files", "the files and environment variables are too large together")
+        };
         let mut problems = Problems::default();
-        problems.add_own(
-            &Place::body(),
-            &Value::Null,
-            "the files and environment variables are too large together",
-        );
+        problems.add_own(&Place::body().key(field), &Value::Null, text);
         return Err(ShimError::Problems(problems));
     }
-    Ok(Draft { spec, origin: asked.origin.clone(), inputs })
+    Ok(Draft { spec, origin: asked.origin.clone(), inputs, held: None })
 }

@@ -8,11 +8,13 @@
 //! | TimedOut | 200, -1 and a line on stderr | 200, null and `timed_out` |
 //! | FileUnavailable | 404 of the input | 404 of the input |
 //! | DiskFull | 200, 1, the message on stderr | 200, 1, the message on stderr |
-//! | StartDeadlineExceeded | 503 unschedulable | 503 unschedulable |
-//! | CapacityUnavailable | 503 quota or unschedulable, 500 when it can never start | the same |
+//! | StartDeadlineExceeded, CapacityUnavailable | by `failure.cause`: 503 quota or unschedulable, 500 when it can never start | the same |
 //! | Invalid, Lost | 500 | 500 |
 
-use crds::{CodeExecutionStatus, Reason, code_execution::Failure};
+use crds::{
+    CodeExecutionStatus, Reason,
+    code_execution::{Failure, FailureCause},
+};
 
 const SIGKILL: i32 = 9;
 
@@ -59,6 +61,8 @@ pub enum NoRoom {
     Quota,
     /// No node fits, or no sandbox became ready in time.
     Unschedulable,
+    /// The pool has neither a free sandbox nor a place in its queue; told before anything is created.
+    QueueFull,
 }
 
 /// Why a program did not run.
@@ -87,38 +91,23 @@ pub fn ending(status: &CodeExecutionStatus) -> Result<Ending, NotRun> {
             Err(NotRun::FileUnavailable(status.failure.as_ref().and_then(input_index)))
         }
         Reason::DiskFull => Ok(Ending::NoSpace),
-        Reason::StartDeadlineExceeded => Err(NotRun::NoRoom(room(status.failure.as_ref()))),
-        Reason::CapacityUnavailable => Err(no_capacity(status.failure.as_ref())),
+        Reason::StartDeadlineExceeded | Reason::CapacityUnavailable => {
+            Err(no_sandbox(reason, status.failure.as_ref()))
+        }
         Reason::Invalid | Reason::Lost => Err(NotRun::Broken(described(reason, status.failure.as_ref()))),
     }
 }
 
-/// What the operator passes on when a pool's pods can never start: a fault of the installation, and waiting
-/// does not help.
-const HOPELESS: [&str; 8] = [
-    "Forbidden:",
-    "Invalid:",
-    "ErrImagePull:",
-    "ImagePullBackOff:",
-    "InvalidImageName:",
-    "ErrImageNeverPull:",
-    "CreateContainerConfigError:",
-    "CreateContainerError:",
-];
-
-fn no_capacity(failure: Option<&Failure>) -> NotRun {
-    let message = failure.map_or("", |failure| failure.message.as_str());
-    let room = room(failure);
-    if room == NoRoom::Unschedulable && HOPELESS.iter().any(|word| message.contains(word)) {
-        return NotRun::Broken(described(Reason::CapacityUnavailable, failure));
+/// A pool whose pods can never start is a fault of the installation: waiting does not help (contract, section
+/// 2.8). Without a cause no sandbox became ready in time.
+fn no_sandbox(reason: Reason, failure: Option<&Failure>) -> NotRun {
+    match failure.and_then(|failure| failure.cause) {
+        Some(FailureCause::QuotaExceeded) => NotRun::NoRoom(NoRoom::Quota),
+        Some(FailureCause::CannotStart) => NotRun::Broken(described(reason, failure)),
+        Some(FailureCause::Unschedulable | FailureCause::VolumeUnavailable) | None => {
+            NotRun::NoRoom(NoRoom::Unschedulable)
+        }
     }
-    NotRun::NoRoom(room)
-}
-
-/// Kubernetes words a used-up quota in one way, and the operator passes it on.
-fn room(failure: Option<&Failure>) -> NoRoom {
-    let is_quota = failure.is_some_and(|failure| failure.message.contains("exceeded quota"));
-    if is_quota { NoRoom::Quota } else { NoRoom::Unschedulable }
 }
 
 fn described(reason: Reason, failure: Option<&Failure>) -> String {
@@ -187,19 +176,22 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_can_never_start_pods_is_no_lack_of_room() {
-        let broken =
-            failed(Reason::CapacityUnavailable, None, "the pool p cannot make sandboxes: ErrImagePull: x");
-        assert!(matches!(broken, Some(NotRun::Broken(_))));
-    }
-
-    #[test]
-    fn only_an_exceeded_quota_is_called_a_quota() {
-        let quota = failed(Reason::CapacityUnavailable, None, "pods \"x\" is forbidden: exceeded quota: q");
-        assert_eq!(quota, Some(NotRun::NoRoom(NoRoom::Quota)));
-        assert_eq!(
-            failed(Reason::CapacityUnavailable, None, "no node"),
-            Some(NotRun::NoRoom(NoRoom::Unschedulable))
-        );
+    fn the_cause_decides_and_not_the_words() {
+        let cause = |reason, cause| {
+            let message = "exceeded quota: q; ErrImagePull: x".to_owned();
+            let failure = Failure { cause, message, ..Failure::default() };
+            ending(&CodeExecutionStatus { failure: Some(failure), ..status(reason, None, None) }).err()
+        };
+        for reason in [Reason::CapacityUnavailable, Reason::StartDeadlineExceeded] {
+            for (given, expected) in [
+                (None, NoRoom::Unschedulable),
+                (Some(FailureCause::QuotaExceeded), NoRoom::Quota),
+                (Some(FailureCause::Unschedulable), NoRoom::Unschedulable),
+                (Some(FailureCause::VolumeUnavailable), NoRoom::Unschedulable),
+            ] {
+                assert_eq!(cause(reason, given), Some(NotRun::NoRoom(expected)), "{given:?}");
+            }
+            assert!(matches!(cause(reason, Some(FailureCause::CannotStart)), Some(NotRun::Broken(_))));
+        }
     }
 }

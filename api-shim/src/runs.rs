@@ -1,4 +1,4 @@
-//! One run from draft to result: stage, register, create, wait, fetch. The only place that knows this order.
+//! One run from draft to result: look for room, stage, register, create, wait, fetch. The only place that knows this order.
 //!
 //! A run is driven by a task of its own, so that a client that goes away does not end it; who wants it
 //! ended cancels its token.
@@ -17,11 +17,14 @@ use uuid::Uuid;
 use crate::{
     admission::Slot,
     answer::Finished,
+    budget::Reservation,
+    cancels::{Cancels, Existence},
     error::ShimError,
-    executions::{Executions, Origin},
+    executions::{CreateError, Executions, Origin},
     metrics::{Metrics, Outcome, Rejection},
     outputs::Outputs,
     reasons::{Ending, NoRoom, NotRun, ending},
+    rooms::{Rooms, Taken},
     stage::Stage,
     waiters::{Seen, Waiter, Waiters},
 };
@@ -35,6 +38,16 @@ pub struct Draft {
     pub origin: Origin,
     /// What the inputs were called by the client, in the order of `spec.files`.
     pub inputs: Vec<InputName>,
+    /// The memory that all this takes, until the object is created.
+    pub held: Option<Reservation>,
+}
+
+impl Draft {
+    /// With the memory that it takes.
+    #[must_use]
+    pub fn holding(self, held: Reservation) -> Self {
+        Self { held: Some(held), ..self }
+    }
 }
 
 /// How an error names an input.
@@ -80,6 +93,10 @@ pub struct Runs {
     pub executions: Executions,
     /// Who waits.
     pub waiters: Arc<Waiters>,
+    /// What is to be ended.
+    pub cancels: Cancels,
+    /// How much more the pools take.
+    pub rooms: Arc<Rooms>,
     /// Where long parts go.
     pub stage: Stage,
     /// Where long output comes from.
@@ -118,16 +135,20 @@ impl Runs {
 
     async fn drive(
         &self,
-        mut draft: Draft,
+        draft: Draft,
         announce: oneshot::Sender<Created>,
         cancel: &CancellationToken,
     ) -> Result<Finished, ShimError> {
         let begin = Instant::now();
+        let Draft { mut spec, origin, inputs, held } = draft;
+        let _room =
+            self.rooms.claim(&spec.pool_ref.name, begin).map_err(|Taken| self.no_room(NoRoom::QueueFull))?;
         let name = format!("run-{}", Uuid::new_v4());
-        self.stage.long_parts(&mut draft.spec, &name).await?;
-        let patience = patience(&draft.spec);
+        self.stage.long_parts(&mut spec, &name).await?;
+        let patience = patience(&spec);
         let waiter = self.waiters.register(&name);
-        let object = self.executions.create(&name, draft.spec, &draft.origin).await?;
+        let object = self.create(&name, spec, &origin, patience).await?;
+        drop(held);
         self.metrics.created(begin.elapsed().as_secs_f64());
         let uid = object.metadata.uid.unwrap_or_default();
         tracing::debug!(execution = name, uid, "created");
@@ -136,8 +157,25 @@ impl Runs {
         let created = Instant::now();
         let status = self.wait(&name, waiter, patience, cancel).await?;
         self.metrics.waited(created.elapsed().as_secs_f64());
-        let ending = ending(&status).map_err(|not_run| self.not_run(not_run, draft.inputs))?;
+        let ending = ending(&status).map_err(|not_run| self.not_run(not_run, inputs))?;
         self.fetch(ending, status).await
+    }
+
+    async fn create(
+        &self,
+        name: &str,
+        spec: CodeExecutionSpec,
+        origin: &Origin,
+        life: Duration,
+    ) -> Result<CodeExecution, ShimError> {
+        match self.executions.create(name, spec, origin).await {
+            Ok(object) => Ok(object),
+            Err(CreateError::Refused(error)) => Err(error),
+            Err(error @ CreateError::Unknown(_)) => {
+                self.cancels.begin(name, Existence::Unsure, life).await;
+                Err(ShimError::internal("creating an execution", error))
+            }
+        }
     }
 
     /// Waits for the end. `cancel` ends the run, not the waiting: the outcome still comes.
@@ -156,11 +194,11 @@ impl Runs {
                 seen = waiter.next() => seen,
                 () = cancel.cancelled(), if !cancelled => {
                     cancelled = true;
-                    self.executions.cancel(name).await;
+                    self.cancels.begin(name, Existence::Known, patience).await;
                     continue;
                 }
                 () = &mut deadline => {
-                    self.executions.cancel(name).await;
+                    self.cancels.begin(name, Existence::Known, patience).await;
                     return Err(self.no_end(name, phase));
                 }
             };
@@ -232,7 +270,7 @@ impl Runs {
         if let Err(ShimError::NoRoom { room, .. }) = result {
             let reason = match room {
                 NoRoom::Quota => Rejection::quota_exceeded,
-                NoRoom::Unschedulable => Rejection::unschedulable,
+                NoRoom::Unschedulable | NoRoom::QueueFull => Rejection::unschedulable,
             };
             self.metrics.rejected(operation, 503, reason);
         }

@@ -1,11 +1,22 @@
-//! Accepting connections: the addresses of both ends go with every request, slow senders of headers are
-//! cut off, and a shutdown lets what is under way end.
+//! Accepting connections: the addresses of both ends go with every request, clients that are slow to send
+//! headers or to read are cut off, and a shutdown lets what is under way end. HTTP/1.1, and HTTP/2 for clients
+//! that begin with it; bodies have their own deadlines in `body.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -13,10 +24,24 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use crate::guard::Connection;
+use crate::{activity::Activity, connection::Patient, guard::Connection};
 
 /// A client that has not sent its headers by then is cut off; also the life of an idle connection.
 const HEADERS: Duration = Duration::from_secs(30);
+/// A client that takes nothing of an answer for so long is cut off. Streams send something every 15 seconds.
+const UNREAD: Duration = Duration::from_mins(1);
+/// What the headers of one HTTP/1.1 request may take, and with them each waiting connection.
+const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
+/// The same for one HTTP/2 request.
+const HTTP2_HEADER_BYTES: u32 = 16 * 1024;
+/// Requests of one HTTP/2 connection at a time.
+const HTTP2_STREAMS: u32 = 64;
+/// What is kept of an answer that an HTTP/2 client does not take.
+const HTTP2_UNSENT_BYTES: usize = 64 * 1024;
+/// How often an HTTP/2 client is asked whether it is there, and how long it may take to say so.
+const HTTP2_PING: Duration = Duration::from_secs(20);
+/// An HTTP/2 connection that is told to end has so long for it.
+const HTTP2_GOODBYE: Duration = Duration::from_secs(5);
 /// Connections of one listener at a time.
 const MAX_CONNECTIONS: usize = 4096;
 /// A pause after a failed accept, which is mostly a lack of file descriptors.
@@ -67,21 +92,99 @@ async fn serve_connection(
     router: Router,
     shutdown: CancellationToken,
 ) {
-    let service = service_fn(move |mut request: http::Request<Incoming>| {
-        request.extensions_mut().insert(connection);
-        router.clone().oneshot(request.map(Body::new))
-    });
+    let mut stream = Patient::new(stream, UNREAD);
+    let version = tokio::select! {
+        () = shutdown.cancelled() => return,
+        version = tokio::time::timeout(HEADERS, stream.is_http2()) => version,
+    };
+    let ended = match version {
+        Ok(Ok(false)) => serve_http1(stream, connection, router, shutdown).await,
+        Ok(Ok(true)) => serve_http2(stream, connection, router, shutdown).await,
+        // It went away or said nothing.
+        Ok(Err(_)) | Err(_) => return,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn serve_http1(
+    stream: Patient<TcpStream>,
+    connection: Connection,
+    router: Router,
+    shutdown: CancellationToken,
+) -> hyper::Result<()> {
+    let service = service_fn(move |request| answer(router.clone(), request, connection));
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HTTP1_BUFFER_BYTES);
     let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
+    tokio::select! {
         ended = served.as_mut() => ended,
         () = shutdown.cancelled() => {
             served.as_mut().graceful_shutdown();
             served.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
     }
+}
+
+async fn serve_http2(
+    stream: Patient<TcpStream>,
+    connection: Connection,
+    router: Router,
+    shutdown: CancellationToken,
+) -> hyper::Result<()> {
+    let activity = Activity::new(Instant::now());
+    let watched = activity.clone();
+    let service = service_fn(move |request| {
+        let (router, activity) = (router.clone(), activity.clone());
+        async move {
+            let request_is_open = activity.request();
+            let response = answer(router, request, connection).await?;
+            let sending = activity.answer();
+            drop(request_is_open);
+            Ok::<_, Infallible>(response.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    sending.went_on();
+                    frame
+                }))
+            }))
+        }
+    });
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_timeout(HTTP2_PING)
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_header_list_size(HTTP2_HEADER_BYTES)
+        .max_send_buf_size(HTTP2_UNSENT_BYTES);
+    let mut served = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = served.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+        () = still(&watched) => {
+            served.as_mut().graceful_shutdown();
+            // What it has not taken until now it will not take.
+            tokio::time::timeout(HTTP2_GOODBYE, served).await.unwrap_or(Ok(()))
+        }
+    }
+}
+
+/// Resolves when nothing goes on any more.
+async fn still(activity: &Activity) {
+    let mut beats = tokio::time::interval(HTTP2_GOODBYE);
+    while !activity.is_still(Instant::now(), HEADERS, UNREAD) {
+        beats.tick().await;
+    }
+}
+
+async fn answer(
+    router: Router,
+    mut request: Request<Incoming>,
+    connection: Connection,
+) -> Result<Response<Body>, Infallible> {
+    request.extensions_mut().insert(connection);
+    router.oneshot(request.map(Body::new)).await
 }

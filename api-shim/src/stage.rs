@@ -10,7 +10,7 @@ use crds::{
 use kube::{Api, api::PostParams};
 
 use crate::{
-    convert::{LongPart, refer_to_part, take_long_part},
+    convert::{refer_to_part, take_long_parts},
     error::ShimError,
 };
 
@@ -29,12 +29,10 @@ pub struct Stage {
 impl Stage {
     /// Moves the long parts of a spec into files named after the execution.
     pub async fn long_parts(&self, spec: &mut CodeExecutionSpec, execution: &str) -> Result<(), ShimError> {
-        for (part, word) in [(LongPart::Code, "code"), (LongPart::Stdin, "stdin")] {
-            if let Some(text) = take_long_part(spec, part) {
-                let name = format!("{execution}-{word}");
-                self.store(&name, text, spec).await?;
-                refer_to_part(spec, part, &name);
-            }
+        for (part, text) in take_long_parts(spec) {
+            let name = format!("{execution}-{}", part.word());
+            self.store(&name, text, spec).await?;
+            refer_to_part(spec, part, &name);
         }
         Ok(())
     }

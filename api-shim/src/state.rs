@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 
 use crate::{
-    admission::Admission, config::ShimConfig, health::Health, inputs::Inputs, live::LiveOutput,
+    admission::Admission, body::Bodies, config::ShimConfig, health::Health, inputs::Inputs, live::LiveOutput,
     metrics::Metrics, runs::Runs, waiters::Waiters,
 };
 
@@ -14,6 +14,8 @@ use crate::{
 pub struct AppState {
     /// The configuration.
     pub config: ShimConfig,
+    /// JSON bodies.
+    pub bodies: Bodies,
     /// The slots.
     pub admission: Admission,
     /// The runs.

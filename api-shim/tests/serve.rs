@@ -31,10 +31,16 @@ struct Served {
 }
 
 async fn serve(statuses: Vec<Value>) -> Served {
+    serve_with(statuses, |_| {}).await
+}
+
+async fn serve_with(statuses: Vec<Value>, change: impl FnOnce(&mut ShimConfig)) -> Served {
     let api = FakeApi::new(Box::new(move |_| statuses.clone()));
     let folder = tempfile::tempdir().expect("a folder");
     let blobs = Blobs::open(BlobsConfig::local(folder.path().join("blobs"))).await.expect("a store");
-    let app = App::new(ShimConfig::standalone("default"), api.client(), blobs, Arc::new(NoLiveOutput));
+    let mut config = ShimConfig::standalone("default");
+    change(&mut config);
+    let app = App::new(config, api.client(), blobs, Arc::new(NoLiveOutput));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("an address");
     let address = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
@@ -112,4 +118,37 @@ async fn a_shutdown_lets_a_request_end_and_closes_idle_connections() {
     served.api.set_status(&json!({"phase": "Succeeded", "reason": "Completed", "exitCode": 0}));
     assert!(read_until(&mut busy, "}").await.starts_with("HTTP/1.1 200"));
     served.running.await.expect("no panic").expect("an orderly end");
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_http2_is_served_and_its_idle_connection_ends_at_a_shutdown() {
+    let served = serve(vec![json!({"phase": "Succeeded", "reason": "Completed", "exitCode": 0})]).await;
+    let stream = TcpStream::connect(served.address).await.expect("a connection");
+    let (mut client, connection) = hyper::client::conn::http2::handshake(
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(stream),
+    )
+    .await
+    .expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post("http://localhost/v1/execute")
+        .body(axum::body::Body::from("{\"code\":\"\"}"))
+        .expect("a request");
+    let response = client.send_request(request).await.expect("an answer");
+    assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
+    drop(response);
+    served.stop.cancel();
+    connection.await.expect("no panic").expect("an orderly end");
+    served.running.await.expect("no panic").expect("an orderly end");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_told_and_its_connection_closed() {
+    let served = serve_with(vec![], |config| config.body.grace = Duration::from_millis(5)).await;
+    let mut client = TcpStream::connect(served.address).await.expect("a connection");
+    let head = "POST /v1/execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
+    client.write_all(head.as_bytes()).await.expect("sent");
+    let answer = read_until(&mut client, "}").await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("did not arrive in time"), "{answer}");
+    assert_eq!(client.read(&mut [0; 16]).await.expect("closed"), 0);
 }

@@ -40,6 +40,7 @@ pub fn load(flags: &Flags, environment: Environment<'_>) -> Result<Loaded, Confi
     let mut shim = ShimConfig::default();
     listeners(&reader, &mut shim)?;
     backend(&reader, &mut shim)?;
+    bodies(&reader, &mut shim)?;
     requests(&reader, &mut shim)?;
     outputs(&reader, &mut shim)?;
     capacity(&reader, &mut shim)?;
@@ -102,10 +103,6 @@ fn requests(reader: &Reader<'_>, shim: &mut ShimConfig) -> Result<(), ConfigErro
     let most = limits::MAX_TIMEOUT_MILLISECONDS;
     let small =
         |text: &str| integer(1..=most / 1000)(text).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-    let size = |text: &str| {
-        integer(1024..=1024 * 1024 * 1024)(text).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
-    };
-    set(&mut shim.max_body_bytes, reader.read(&at::MAX_BODY_BYTES, size)?);
     set(&mut shim.bee.max_timeout_seconds, reader.read(&at::MAX_TIMEOUT, small)?);
     set(&mut shim.bee.default_timeout_seconds, reader.read(&at::DEFAULT_TIMEOUT, small)?);
     set(&mut shim.bee.require_chat_id, reader.read(&at::REQUIRE_CHAT_ID, boolean)?);
@@ -114,6 +111,22 @@ fn requests(reader: &Reader<'_>, shim: &mut ShimConfig) -> Result<(), ConfigErro
     if shim.bee.default_timeout_seconds > shim.bee.max_timeout_seconds {
         let why = format!("it is above the maximum of {} s", shim.bee.max_timeout_seconds);
         return Err(ConfigError::Setting { name: reader.name(&at::DEFAULT_TIMEOUT), why });
+    }
+    Ok(())
+}
+
+fn bodies(reader: &Reader<'_>, shim: &mut ShimConfig) -> Result<(), ConfigError> {
+    const GIBIBYTE: i64 = 1024 * 1024 * 1024;
+    let size = |most: i64| {
+        move |text: &str| {
+            integer(1024..=most)(text).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+        }
+    };
+    set(&mut shim.body.limit, reader.read(&at::MAX_BODY_BYTES, size(GIBIBYTE))?);
+    set(&mut shim.body.in_flight, reader.read(&at::MAX_BODIES_BYTES, size(64 * GIBIBYTE))?);
+    if shim.body.in_flight < shim.body.limit {
+        let why = format!("it is below the {} bytes that one body may have", shim.body.limit);
+        return Err(ConfigError::Setting { name: reader.name(&at::MAX_BODIES_BYTES), why });
     }
     Ok(())
 }
@@ -137,14 +150,16 @@ fn outputs(reader: &Reader<'_>, shim: &mut ShimConfig) -> Result<(), ConfigError
     Ok(())
 }
 
+/// The list and the deadline are read so that a bad one is told, although nothing is installed yet.
 fn packages(reader: &Reader<'_>) -> Result<Packages, ConfigError> {
-    let mut packages = Packages::default();
-    let policy = reader.read(&at::PACKAGES, one_of(&["off", "allowlist", "any"]))?;
-    packages.policy = match policy {
-        Some("any") => PackagePolicy::Any,
-        Some("allowlist") => PackagePolicy::AllowList,
-        _ => PackagePolicy::Off,
+    let mut packages = Packages { policy: PackagePolicy::Off, ..Packages::default() };
+    let off = |text: &str| match text {
+        "any" | "allowlist" => {
+            Err("installing packages is not supported in this version; only off can be set".to_owned())
+        }
+        _ => one_of(&["off"])(text),
     };
+    reader.read(&at::PACKAGES, off)?;
     set(&mut packages.allowed, reader.read(&at::PACKAGES_ALLOWLIST, list)?);
     set(&mut packages.timeout_seconds, reader.read(&at::INSTALL_TIMEOUT, integer(1..=3600))?);
     Ok(packages)

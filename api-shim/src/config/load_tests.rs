@@ -19,7 +19,7 @@ fn nothing_set_gives_the_defaults_of_the_contract() {
     assert_eq!(shim.admission.slots, 16);
     assert_eq!(shim.admission.wait, Duration::from_secs(30));
     assert_eq!((shim.bee.default_timeout_seconds, shim.bee.max_timeout_seconds), (60, 600));
-    assert_eq!((shim.onyx_max_timeout_milliseconds, shim.max_body_bytes), (60_000, 16_777_216));
+    assert_eq!((shim.onyx_max_timeout_milliseconds, shim.body.limit), (60_000, 16_777_216));
     assert_eq!((shim.spec.output_bytes, shim.spec.onyx_file_ttl_seconds), (1_000_000, Some(86_400)));
     assert_eq!((shim.health.version.as_str(), shim.health.backend.as_str()), (VERSION, "kubernetes"));
     assert!(!shim.tokens.required() && warnings.is_empty());
@@ -56,6 +56,8 @@ fn a_bad_value_stops_the_service_and_is_named() {
         ("KUBERNETES_EXECUTOR_RUN_AS_USER", "0"),
         ("MEMORY_LIMIT_MB", "8"),
         ("CARREL_PACKAGES", "all"),
+        ("CARREL_PACKAGES", "any"),
+        ("CARREL_PACKAGES", "allowlist"),
         ("CARREL_VERSION_FLOOR", "one"),
         ("LOG_FORMAT", "xml"),
         ("EXECUTOR_BACKEND", "docker"),
@@ -74,6 +76,14 @@ fn a_bad_value_stops_the_service_and_is_named() {
     assert!(
         loaded(&[("EXECUTOR_BACKEND", "docker")]).expect_err("docker").to_string().contains("standalone")
     );
+}
+
+#[test]
+fn all_bodies_together_may_have_what_one_may_have() {
+    let error = loaded(&[("CARREL_MAX_BODIES_BYTES", "1024")]).expect_err("too little").to_string();
+    assert!(error.starts_with("CARREL_MAX_BODIES_BYTES: it is below the 16777216 bytes"), "{error}");
+    let small = [("CARREL_MAX_BODIES_BYTES", "1024"), ("CARREL_MAX_BODY_BYTES", "1024")];
+    assert_eq!(accepted(&small).shim.body.in_flight, 1024);
 }
 
 #[test]

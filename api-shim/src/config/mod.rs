@@ -25,7 +25,8 @@ use std::{net::SocketAddr, time::Duration};
 use crds::{code_execution::Packages, limits, names::DEFAULT_POOL};
 
 use crate::{
-    admission::AdmissionRules, auth::Tokens, convert::SpecRules, dialect::bee::BeeRules, guard::GuardRules,
+    admission::AdmissionRules, auth::Tokens, body::BodyRules, convert::SpecRules, dialect::bee::BeeRules,
+    guard::GuardRules,
 };
 
 /// The version that clients read.
@@ -55,7 +56,7 @@ pub struct ShimConfig {
     /// What every spec says.
     pub spec: SpecRules,
     /// JSON bodies.
-    pub max_body_bytes: usize,
+    pub body: BodyRules,
     /// Health.
     pub health: HealthRules,
 }
@@ -111,7 +112,13 @@ impl Default for ShimConfig {
             },
             onyx_max_timeout_milliseconds: 60_000,
             spec: SpecRules::default(),
-            max_body_bytes: 16 * 1024 * 1024,
+            body: BodyRules {
+                limit: 16 * 1024 * 1024,
+                in_flight: 256 * 1024 * 1024,
+                grace: Duration::from_secs(20),
+                bytes_per_second: 16 * 1024,
+                longest: Duration::from_mins(2),
+            },
             health: HealthRules {
                 interval: Duration::from_secs(30),
                 check_timeout: Duration::from_millis(2500),

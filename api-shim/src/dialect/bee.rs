@@ -36,7 +36,8 @@ const ID_PATTERN: &str = "^[0-9a-zA-Z_-]{1,255}$";
 const PATH_PATTERN: &str = "^/[^/].*$";
 /// What one spec can hold; see `crds`.
 const MAX_VARIABLES: usize = 256;
-const MAX_VALUE_CHARACTERS: usize = 131_072;
+/// `NAME=VALUE` with its final NUL: the kernel's limit of one string of an environment, in bytes.
+const MAX_VARIABLE_BYTES: usize = 131_072;
 const MAX_NAME_CHARACTERS: usize = 4096;
 const MAX_FILES: usize = 1000;
 
@@ -222,7 +223,7 @@ fn read_env(value: &Value, place: &Place, problems: &mut Problems) -> Option<Vec
         if let Some(text) = name_fault {
             problems.add_own(&place.map_key(name), &Value::Text(name.to_owned()), text);
         }
-        let text = read_variable(value, &place.key(name), problems);
+        let text = read_variable(name, value, &place.key(name), problems);
         text.filter(|_| name_fault.is_none()).map(|text| (name.to_owned(), text))
     })?;
     if env.len() > MAX_VARIABLES {
@@ -243,12 +244,12 @@ fn variable_name_fault(name: &str) -> Option<&'static str> {
     }
 }
 
-fn read_variable(value: &Value, place: &Place, problems: &mut Problems) -> Option<String> {
+fn read_variable(name: &str, value: &Value, place: &Place, problems: &mut Problems) -> Option<String> {
     let text = validate::text(value, place, problems)?;
     let fault = if text.contains('\0') {
         "environment variable value must not contain NUL"
-    } else if text.chars().count() > MAX_VALUE_CHARACTERS {
-        "environment variable value is too long"
+    } else if name.len() + "=\0".len() + text.len() > MAX_VARIABLE_BYTES {
+        "environment variable is too long: name and value may have 131070 bytes together"
     } else {
         return Some(text);
     };

@@ -250,6 +250,19 @@ fn the_configured_downloads_hold_when_the_request_has_none() {
     assert_eq!(read(br#"{"source_code": "", "max_downloads": 0}"#), None);
 }
 
+#[test]
+fn a_variable_may_be_as_long_as_the_kernel_takes_it_in_bytes() {
+    let sent = |name: &str, value: String| read(&json!({"source_code": "", "env": {name: value}}));
+    // With `=` and the final NUL these are 131072 bytes.
+    assert!(sent("AB", "x".repeat(131_068)).is_ok());
+    assert!(sent("AB", "é".repeat(65_534)).is_ok());
+    for value in ["x".repeat(131_069), "é".repeat(65_535)] {
+        let Err(BeeRefusal::Problems(problems)) = sent("AB", value) else { panic!("not refused") };
+        assert_eq!(problems.entries()[0].place, Place::body().key("env").key("AB"));
+        assert_eq!(problems.entries()[0].kind, "value_error");
+    }
+}
+
 proptest! {
     #[test]
     fn a_variable_arrives_exactly_as_given_or_is_refused(name in ".{0,8}", value in ".{0,8}") {

@@ -2,11 +2,13 @@
 //! the texts that say why are those of `CPython`'s `json` module. Not a general JSON library: answers
 //! are written with `serde_json`, only values that came in are echoed from here.
 
+mod count;
 mod object;
 mod parse;
 mod string;
 mod write;
 
+pub use count::values_in;
 pub use object::Object;
 pub use parse::{ParseError, parse};
 

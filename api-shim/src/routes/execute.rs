@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answer::{Finished, TgptExtras, bee_answer, onyx_answer},
     auth::Identity,
-    body::{read_body, read_json},
     dispatch::{BeeForm, DIALECT_HEADER, DispatchError, Dispatched, dispatch},
     error::ShimError,
     executions::Origin,
@@ -37,9 +36,7 @@ pub async fn execute(
     body: Body,
 ) -> Result<Response, ShimError> {
     let asked = Asked { identity, origin, now: Utc::now() };
-    let content = read_body(&headers, body, app.config.max_body_bytes).await?;
-    let value = read_json(&content)?;
-    drop(content);
+    let (value, held) = app.bodies.read_json(Operation::execute, &headers, body).await?;
     let forced = headers.get(DIALECT_HEADER).map(http::HeaderValue::as_bytes);
     match dispatch(forced, &value).map_err(refused)? {
         Dispatched::Bee(body, form) => {
@@ -47,7 +44,7 @@ pub async fn execute(
             drop(value);
             let draft = prepare::bee_draft(&app, &request, &asked).await?;
             let outputs = draft.spec.outputs.clone();
-            let finished = run(&app, draft).await?;
+            let finished = run(&app, draft.holding(held)).await?;
             let extras = (form == BeeForm::Tgpt).then(|| extras(request.chat_id, &outputs, &finished));
             Ok(Json(bee_answer(&finished, prepare::output_limit(&app), extras)).into_response())
         }
@@ -55,7 +52,7 @@ pub async fn execute(
             let request = prepare::onyx_request(&app, body)?;
             drop(value);
             let draft = prepare::onyx_draft(&app, &request, &asked).await?;
-            let finished = run(&app, draft).await?;
+            let finished = run(&app, draft.holding(held)).await?;
             Ok(Json(onyx_answer(&finished, prepare::output_limit(&app))).into_response())
         }
     }

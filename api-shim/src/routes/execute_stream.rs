@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::Identity,
-    body::{read_body, read_json},
     error::ShimError,
     events::Events,
     executions::Origin,
@@ -36,16 +35,16 @@ pub async fn execute_stream(
     body: Body,
 ) -> Result<Response, ShimError> {
     let asked = Asked { identity, origin, now: Utc::now() };
-    let content = read_body(&headers, body, app.config.max_body_bytes).await?;
-    let request = prepare::onyx_request(&app, &read_json(&content)?)?;
-    drop(content);
+    let (value, held) = app.bodies.read_json(Operation::execute_stream, &headers, body).await?;
+    let request = prepare::onyx_request(&app, &value)?;
+    drop(value);
     let draft = prepare::onyx_draft(&app, &request, &asked).await?;
     drop(request);
     let slot = app.admission.enter(Operation::execute_stream).await?;
     // A client that goes away drops this future or the body, and the run with either.
     let cancel = CancellationToken::new();
     let client = cancel.clone().drop_guard();
-    let running = app.runs.start(draft, slot, cancel);
+    let running = app.runs.start(draft.holding(held), slot, cancel);
     let events = Events::open(running, &app.config.namespace, app.live.as_ref(), client).await?;
     Ok(respond(events, version))
 }

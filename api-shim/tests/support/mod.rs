@@ -6,7 +6,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -37,6 +37,11 @@ pub(crate) struct FakeApi {
     script: Script,
     /// So many creates fail after they have stored the object.
     pub(crate) creates_that_fail: AtomicUsize,
+    /// So many patches fail.
+    pub(crate) patches_that_fail: AtomicUsize,
+    /// Creating an execution fails, and the object is kept here, for the test to let it appear.
+    pub(crate) hides_creates: AtomicBool,
+    pub(crate) hidden: Mutex<Option<Value>>,
     /// How often a single object was read.
     pub(crate) reads: AtomicUsize,
     /// What creating an execution is refused with.
@@ -52,6 +57,9 @@ impl FakeApi {
             version: AtomicU64::new(1),
             script,
             creates_that_fail: AtomicUsize::new(0),
+            patches_that_fail: AtomicUsize::new(0),
+            hides_creates: AtomicBool::new(false),
+            hidden: Mutex::new(None),
             reads: AtomicUsize::new(0),
             refusal: Mutex::new(None),
         })
@@ -93,6 +101,10 @@ impl FakeApi {
         object["status"] = status.clone();
         self.put("codeexecutions", object);
     }
+}
+
+fn one_of(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
 fn failure(code: StatusCode, reason: &str, message: &str) -> Response {
@@ -157,6 +169,10 @@ async fn create(
     }
     object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
     object["metadata"]["namespace"] = json!("default");
+    if plural == "codeexecutions" && api.hides_creates.load(Ordering::Relaxed) {
+        *api.hidden.lock() = Some(object);
+        return failure(StatusCode::GATEWAY_TIMEOUT, "Timeout", "the server was too slow");
+    }
     let created = api.put(&plural, object);
     if plural == "codeexecutions" {
         for status in (api.script)(&created) {
@@ -164,10 +180,7 @@ async fn create(
             next["status"] = status;
             api.put(&plural, next);
         }
-        let failing = api
-            .creates_that_fail
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        if failing.is_ok() {
+        if one_of(&api.creates_that_fail) {
             return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "the answer was lost");
         }
     }
@@ -186,6 +199,9 @@ async fn read(State(api): State<Arc<FakeApi>>, Path(key): Path<Key>) -> Response
 /// A merge patch of `spec.cancel`, which is all that the shim patches.
 async fn patch(State(api): State<Arc<FakeApi>>, Path(key): Path<Key>, body: Bytes) -> Response {
     let patch: Value = serde_json::from_slice(&body).expect("JSON");
+    if one_of(&api.patches_that_fail) {
+        return failure(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "not now");
+    }
     let Some(mut object) = api.objects.lock().get(&key).cloned() else {
         return failure(StatusCode::NOT_FOUND, "NotFound", "not found");
     };

@@ -1,0 +1,68 @@
+//! Who is let in, and what does not exist.
+
+use super::*;
+
+#[tokio::test]
+async fn credentials_are_checked_before_anything_else() {
+    let mut tokens = Tokens::default();
+    tokens.add_file("{\"alice\": \"secret\"}").expect("a file");
+    let service = service_with(ending(completed("")), |config| {
+        config.guard.authenticated = true;
+        config.tokens = tokens;
+    })
+    .await;
+    for path in ["/v1/execute", "/docs", "/nowhere"] {
+        let answer = post(&service, path, "").await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (StatusCode::UNAUTHORIZED, json!({"detail": "Not authenticated"})),
+            "{path}"
+        );
+        assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    }
+    let sent = |token: &str| {
+        request("POST", "/v1/execute")
+            .header("authorization", token)
+            .body(Body::from("{\"code\":\"\"}"))
+            .expect("a request")
+    };
+    assert_eq!(send(&service, sent("Bearer wrong")).await.json(), json!({"detail": "Invalid token"}));
+    assert_eq!(send(&service, sent("Bearer secret")).await.status, StatusCode::OK);
+    assert_eq!(service.api.all("codeexecutions")[0]["spec"]["scope"], "alice");
+    for path in ["/health", "/ready", "/metrics"] {
+        let open = send(&service, request("GET", path).body(Body::empty()).expect("a request")).await;
+        assert_eq!(open.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_guard_answers_before_the_body_is_read() {
+    let service = service(ending(completed(""))).await;
+    let never = Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let foreign = request("POST", "/v1/execute")
+        .header("origin", "https://evil.example")
+        .body(never)
+        .expect("a request");
+    let answer = send(&service, foreign).await;
+    let detail = "Spawn requests must originate from an internal URL / IP";
+    assert_eq!((answer.status, answer.json()), (StatusCode::FORBIDDEN, json!({"detail": detail})));
+    // What starts nothing is not guarded.
+    let health = request("GET", "/health").header("origin", "https://evil.example").body(Body::empty());
+    assert_eq!(send(&service, health.expect("a request")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_told() {
+    let service = service(ending(completed(""))).await;
+    let unknown = send(&service, request("GET", "/v1/nowhere").body(Body::empty()).expect("a request")).await;
+    assert_eq!((unknown.status, unknown.json()), (StatusCode::NOT_FOUND, json!({"detail": "Not Found"})));
+    assert!(unknown.headers.contains_key("x-request-id"));
+    let method = send(&service, request("GET", "/v1/execute").body(Body::empty()).expect("a request")).await;
+    assert_eq!(
+        (method.status, method.json()),
+        (StatusCode::METHOD_NOT_ALLOWED, json!({"detail": "Method Not Allowed"}))
+    );
+    assert_eq!(method.headers["allow"], "POST");
+    let leezhu = send(&service, request("GET", "/image/x").body(Body::empty()).expect("a request")).await;
+    assert_eq!(leezhu.json(), json!({"error": "Not Found"}));
+}
