@@ -57,7 +57,12 @@ impl IntoResponse for ApiError {
             tracing::error!(error = %source, "request failed");
         }
         let field = if let Self::Invalid(invalid) = &self { invalid.field.clone() } else { None };
+        let epoch = match &self {
+            Self::Token(TokenError::OldEpoch { highest, .. })
+            | Self::Claim(ClaimError::Token(TokenError::OldEpoch { highest, .. })) => Some(*highest),
+            _ => None,
+        };
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, Json(ErrorBody { code, message: self.to_string(), field })).into_response()
+        (status, Json(ErrorBody { code, message: self.to_string(), field, epoch })).into_response()
     }
 }

@@ -213,7 +213,7 @@ mod tests {
         run.frames.append(Stream::Stdout, "x");
         tokio::task::yield_now().await;
         run.frames.append(Stream::Stdout, "y");
-        run.frames.end(outcome::never_started(None, "m".to_owned()));
+        run.frames.end(outcome::never_started(protocol::StartFailure::Internal, None, "m".to_owned()));
         let late = FrameLog::lines(Arc::clone(&run)).try_collect::<Vec<_>>().await.unwrap().concat();
         let early = early.await.unwrap().unwrap().concat();
         for lines in [early, late] {

@@ -135,7 +135,7 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
-    use protocol::Method;
+    use protocol::{Method, StartFailure};
 
     use super::*;
     use crate::run::outcome;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn finish(run: &HeldRun) {
-        run.frames.end(outcome::never_started(None, "test".to_owned()));
+        run.frames.end(outcome::never_started(StartFailure::Internal, None, "test".to_owned()));
     }
 
     #[test]

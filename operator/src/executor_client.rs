@@ -202,7 +202,12 @@ fn refused_without_body(status: StatusCode) -> CallError {
     match ErrorCode::ALL.into_iter().find(|code| code.status() == status.as_u16()) {
         Some(ErrorCode::TooLarge) => {
             let message = "the request is too large".to_owned();
-            CallError::Refused(Box::new(ErrorBody { code: ErrorCode::TooLarge, message, field: None }))
+            CallError::Refused(Box::new(ErrorBody {
+                code: ErrorCode::TooLarge,
+                message,
+                field: None,
+                epoch: None,
+            }))
         }
         _ => CallError::Malformed(format!("status {status} without an error body")),
     }

@@ -15,6 +15,9 @@ pub struct ErrorBody {
     /// The field of the request at fault, when one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// The highest epoch that the executor has met, with [`ErrorCode::OldEpoch`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 /// What kind of error.

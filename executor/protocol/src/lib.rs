@@ -21,7 +21,7 @@ pub use self::{
     frame::{Frame, Stream},
     inventory::{HeldRun, Inventory, Readiness, RunState},
     keys::{KeyError, PublicKeys, SigningKey},
-    outcome::{End, Outcome, ResultPart, StreamSummary, Timings, Usage},
+    outcome::{End, Outcome, ResultPart, StartFailure, StreamSummary, Timings, Usage},
     termination::{TERMINATION_LOG, TerminationMessage},
     token::{Claims, Expectation, Method, TokenError},
 };

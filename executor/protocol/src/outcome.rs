@@ -60,12 +60,33 @@ pub enum End {
     Cancelled,
     /// The program was not started and will not be.
     NeverStarted {
+        /// What kind of thing went wrong.
+        #[serde(default)]
+        cause: StartFailure,
         /// The field of the request at fault, when one was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         field: Option<String>,
         /// What went wrong.
         message: String,
     },
+}
+
+/// Why a program was not started: a closed set, so that nobody needs to read the message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StartFailure {
+    /// An input is not what the request says, or cannot be where it shall be.
+    InvalidInput,
+    /// There is no room for the inputs or for what a run needs.
+    DiskFull,
+    /// This executor does not have the interpreter that the request names.
+    InterpreterMissing,
+    /// The interpreter could not be started.
+    Interpreter,
+    /// The request did not come to its end.
+    Transfer,
+    /// The executor failed.
+    #[default]
+    Internal,
 }
 
 /// How much was written to one stream.

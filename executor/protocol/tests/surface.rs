@@ -6,7 +6,7 @@
 use protocol::{
     Claims, End, EnvVariable, ErrorBody, ErrorCode, ExecuteRequest, FileEntry, Frame, HeldRun, InputFile,
     Interpreter, Inventory, Method, Outcome, PROTOCOL_VERSION, Readiness, ResultPart, RunLimits, RunState,
-    SigningKey, SkipReason, SkippedFile, Stream, StreamSummary, Timings, Usage, token,
+    SigningKey, SkipReason, SkippedFile, StartFailure, Stream, StreamSummary, Timings, Usage, token,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -98,10 +98,29 @@ fn every_end_is_frozen() {
         End::TimedOut,
         End::OutOfMemory,
         End::Cancelled,
-        End::NeverStarted { field: None, message: "no".to_owned() },
-        End::NeverStarted { field: Some("inputs[0].sha256".to_owned()), message: "no".to_owned() },
+        End::NeverStarted { cause: StartFailure::Internal, field: None, message: "no".to_owned() },
+        End::NeverStarted {
+            cause: StartFailure::InvalidInput,
+            field: Some("inputs[0].sha256".to_owned()),
+            message: "no".to_owned(),
+        },
     ];
     freeze("ends", &ends);
+    let causes = vec![
+        StartFailure::InvalidInput,
+        StartFailure::DiskFull,
+        StartFailure::InterpreterMissing,
+        StartFailure::Interpreter,
+        StartFailure::Transfer,
+        StartFailure::Internal,
+    ];
+    freeze("start_failures", &causes);
+}
+
+#[test]
+fn an_end_of_an_executor_that_names_no_cause_can_be_read() {
+    let end: End = serde_json::from_str(r#"{"type":"NeverStarted","message":"no"}"#).unwrap();
+    assert!(matches!(end, End::NeverStarted { cause: StartFailure::Internal, .. }));
 }
 
 #[test]
@@ -126,8 +145,12 @@ fn errors_are_frozen_with_their_status() {
         code: ErrorCode::InvalidRequest,
         message: "must not contain NUL".to_owned(),
         field: Some("env[0].value".to_owned()),
+        epoch: None,
     };
     freeze("error_body", &body);
+    let message = "epoch 4 is older than 19".to_owned();
+    let old = ErrorBody { code: ErrorCode::OldEpoch, message, field: None, epoch: Some(19) };
+    freeze("error_body_old_epoch", &old);
 }
 
 #[test]

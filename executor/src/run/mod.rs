@@ -38,7 +38,7 @@ mod watch;
 
 use std::{io, sync::Arc, time::Instant};
 
-use protocol::{Outcome, Timings};
+use protocol::{Outcome, StartFailure, Timings};
 
 use self::{
     capture::{Captured, Pumps},
@@ -251,14 +251,24 @@ async fn collect(run: &Arc<HeldRun>, request: ValidRequest, staged: Staged) -> C
 
 fn not_started(reason: &NeverStarted) -> Outcome {
     tracing::warn!(%reason, "never started");
-    match reason {
-        NeverStarted::Cancelled => outcome::cancelled_before_start(),
-        NeverStarted::Stage(error) => outcome::never_started(error.field(), error.to_string()),
-        NeverStarted::NoBash => outcome::never_started(Some("interpreter".to_owned()), reason.to_string()),
-        NeverStarted::Prepare(_)
-        | NeverStarted::Announce(_)
-        | NeverStarted::NoPython
-        | NeverStarted::Start(_) => outcome::never_started(None, reason.to_string()),
+    let (cause, field) = match reason {
+        NeverStarted::Cancelled => return outcome::cancelled_before_start(),
+        NeverStarted::Stage(error) => (error.cause(), error.field()),
+        NeverStarted::NoBash => (StartFailure::InterpreterMissing, Some("interpreter".to_owned())),
+        NeverStarted::NoPython => (StartFailure::Interpreter, None),
+        NeverStarted::Start(error) => (failed(error, StartFailure::Interpreter), None),
+        NeverStarted::Prepare(error) | NeverStarted::Announce(error) => {
+            (failed(error, StartFailure::Internal), None)
+        }
+    };
+    outcome::never_started(cause, field, reason.to_string())
+}
+
+/// A full disk is one whatever was done; anything else is `otherwise`.
+fn failed(error: &io::Error, otherwise: StartFailure) -> StartFailure {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StartFailure::DiskFull,
+        _ => otherwise,
     }
 }
 

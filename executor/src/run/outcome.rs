@@ -1,6 +1,6 @@
 //! Step 9: how a run ended, from what is known. Pure.
 
-use protocol::{End, Outcome, StreamSummary, Timings, Usage};
+use protocol::{End, Outcome, StartFailure, StreamSummary, Timings, Usage};
 
 use super::{Ended, isolation, process::Status};
 use crate::snapshot::Changes;
@@ -53,8 +53,8 @@ pub(super) fn of(ended: Ended, changes: Changes, timings: Timings) -> Outcome {
 }
 
 /// The outcome of a program that was not started.
-pub(crate) fn never_started(field: Option<String>, message: String) -> Outcome {
-    without_run(End::NeverStarted { field, message })
+pub(crate) fn never_started(cause: StartFailure, field: Option<String>, message: String) -> Outcome {
+    without_run(End::NeverStarted { cause, field, message })
 }
 
 /// The outcome of a program that was cancelled while its inputs came.

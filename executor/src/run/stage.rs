@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use protocol::StartFailure;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -32,6 +33,23 @@ impl StageError {
             Self::Body(_) => None,
             Self::Write { index, .. } => Some(format!("inputs[{index}]")),
             Self::WrongHash { index, .. } => Some(format!("inputs[{index}].sha256")),
+        }
+    }
+}
+
+impl StageError {
+    /// What kind of failure it is.
+    pub(crate) fn cause(&self) -> StartFailure {
+        match self {
+            Self::Body(_) => StartFailure::Transfer,
+            Self::WrongHash { .. } => StartFailure::InvalidInput,
+            Self::Write { source, .. } => match source.kind() {
+                io::ErrorKind::InvalidFilename
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::AlreadyExists => StartFailure::InvalidInput,
+                _ => super::failed(source, StartFailure::Internal),
+            },
         }
     }
 }
@@ -115,7 +133,23 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_hash_names_its_input() {
         let (_dir, result) = stage_from("ab", &[input("a", 1, None), input("b", 1, Some("00"))]).await;
-        assert_eq!(result.unwrap_err().field().as_deref(), Some("inputs[1].sha256"));
+        let error = result.unwrap_err();
+        assert_eq!(error.field().as_deref(), Some("inputs[1].sha256"));
+        assert_eq!(error.cause(), StartFailure::InvalidInput);
+    }
+
+    #[test]
+    fn the_kind_of_a_failed_write_says_whose_fault_it_is() {
+        for (kind, cause) in [
+            (io::ErrorKind::StorageFull, StartFailure::DiskFull),
+            (io::ErrorKind::QuotaExceeded, StartFailure::DiskFull),
+            (io::ErrorKind::InvalidFilename, StartFailure::InvalidInput),
+            (io::ErrorKind::NotADirectory, StartFailure::InvalidInput),
+            (io::ErrorKind::PermissionDenied, StartFailure::Internal),
+        ] {
+            let error = StageError::Write { index: 0, source: Arc::new(kind.into()) };
+            assert_eq!(error.cause(), cause, "{kind:?}");
+        }
     }
 
     #[tokio::test]

@@ -10,13 +10,14 @@ use super::{
     Error, Next,
     cache::Entry,
     decide::Step,
-    leave::{release, throw_away},
+    leave::{release, throw_away, unused},
     run::Job,
-    runs::{Left, Run},
+    runs::{Followed, Left, Run},
     status::{self, Ending, PodPlace},
     validate::Program,
 };
 use crate::{
+    backoff::{self, Retry},
     context::Context,
     key::Key,
     metrics::{Kind, Stage},
@@ -39,6 +40,7 @@ pub(crate) async fn act(context: &Arc<Context>, key: &Key, entry: &Entry, step: 
         Step::Attach(pod) => attach(context, key, entry, &pod).await,
         Step::Cancel => Ok(cancel(context, key, entry)),
         Step::TryAnother => Ok(try_another(context, key, entry)),
+        Step::GiveBack => Ok(give_back(context, key, entry)),
         Step::Conclude => conclude(context, key, entry).await,
         Step::Finish(reason, failure) => finish(context, key, entry, reason, failure).await,
     }
@@ -178,10 +180,21 @@ fn try_another(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
     Next::Again
 }
 
+/// The pod is as it was, so it is not thrown away for what failed elsewhere.
+fn give_back(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
+    if let Some(run) = context.runs.take(key, &entry.uid) {
+        unused(context, entry, &run.pod);
+    }
+    context.metrics.retries.inc();
+    let hiccups = entry.hiccups.saturating_add(1);
+    context.executions.update(key, &entry.uid, |entry| entry.hiccups = hiccups);
+    Next::Rest(Some(backoff::delay_after(Retry::Soon, hiccups)))
+}
+
 /// Writes what came of a run, then lets the executor forget it and throws the pod away.
 async fn conclude(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
     let Some(run) = context.runs.get(key).filter(|run| run.uid == entry.uid) else { return Ok(Next::Again) };
-    let Some(Left::Ended(ending)) = &run.left else { return Ok(Next::Again) };
+    let Some(Left { result: Followed::Ended(ending), untouched }) = &run.left else { return Ok(Next::Again) };
     let written = write_terminal(context, key, entry, ending, run.queued_milliseconds).await;
     match written {
         Err(error) if !error.is_gone() => return Err(error),
@@ -190,7 +203,11 @@ async fn conclude(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Ne
     }
     context.runs.take(key, &entry.uid);
     done(context, key, entry);
-    throw_away(context, &run.pod, &entry.uid);
+    if *untouched {
+        unused(context, entry, &run.pod);
+    } else {
+        throw_away(context, &run.pod, &entry.uid);
+    }
     report::finished(context, key, entry, ending, run.since);
     Ok(Next::Rest(None))
 }

@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) program: Option<Arc<Program>>,
     /// How many pods could not start it.
     pub(crate) attempts: u32,
+    /// How often something of ours failed before it was sent to a pod.
+    pub(crate) hiccups: u32,
     /// `Queued` may have been written although the answer was lost.
     pub(crate) maybe_queued: bool,
 }
@@ -194,6 +196,7 @@ pub(crate) fn entry(object: CodeExecution) -> Entry {
         plan,
         program,
         attempts: 0,
+        hiccups: 0,
         maybe_queued: false,
     }
 }
@@ -207,6 +210,7 @@ fn merged(old: &Entry, fresh: Entry) -> Entry {
         cancel: old.cancel || fresh.cancel,
         seen: old.seen,
         attempts: old.attempts,
+        hiccups: old.hiccups,
         maybe_queued: old.maybe_queued,
         // Once the texts were let go they stay away until a pod is there.
         program: old.program.as_ref().and(fresh.program),

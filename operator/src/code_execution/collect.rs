@@ -16,7 +16,7 @@ use protocol::{FileEntry, Outcome, SkipReason, Stream, StreamSummary};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    output, produced,
+    chain, output, produced,
     run::Job,
     status::{self, Collected},
 };
@@ -24,8 +24,10 @@ use crate::{context::Context, executor_client::Target, live_output::LiveRun};
 
 /// How many changed files of one run are stored at once.
 const FILES_AT_ONCE: usize = 4;
-/// How often the store is tried.
-const ATTEMPTS: u32 = 4;
+/// How long a store, an executor or an API that fails is tried again for one run. A store that restarts is back by
+/// then, and the shim still waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+const _: () = assert!(PATIENCE.as_secs() < limits::OPERATOR_MARGIN_MILLISECONDS.unsigned_abs() / 1000);
 /// How many typed results the schema takes.
 const MAX_RESULTS: usize = 16;
 /// How long their names may be, in characters.
@@ -51,14 +53,19 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
         isolation,
     } = outcome;
     let began = Instant::now();
+    let until = began + PATIENCE;
     let limit = output::limit(job.plan.limits.output_bytes);
     let results = writable_results(job, results);
-    let out = text(context, live.text(Stream::Stdout), stdout, limit);
-    let err = text(context, live.text(Stream::Stderr), stderr, limit);
-    let (out, err, results, (files, failed)) =
-        futures::join!(out, err, typed_results(context, results), keep_files(job, target, files));
+    let out = text(context, live.text(Stream::Stdout), stdout, limit, until);
+    let err = text(context, live.text(Stream::Stderr), stderr, limit, until);
+    let (out, err, results, (files, failed)) = futures::join!(
+        out,
+        err,
+        typed_results(context, results, until),
+        keep_files(job, target, files, until)
+    );
     let kept = number(files.len() as u64);
-    let (files, files_stored_as) = inline_files(context, files).await;
+    let (files, files_stored_as) = inline_files(context, files, until).await;
     let skipped_count = files_skipped_count.saturating_add(failed.len() as u64);
     let skipped = files_skipped.iter().map(skipped_file).chain(failed).collect();
     let storing = u64::try_from(began.elapsed().as_millis()).unwrap_or(0);
@@ -87,7 +94,13 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
 }
 
 /// One stream: all of it inline when it fits, else its beginning, and all of it in the store.
-async fn text(context: &Context, text: String, summary: StreamSummary, limit: usize) -> OutputText {
+async fn text(
+    context: &Context,
+    text: String,
+    summary: StreamSummary,
+    limit: usize,
+    until: Instant,
+) -> OutputText {
     let cut = summary.truncated || output::was_cut(text.len(), limit);
     let text = output::kept(text, cut, limit);
     let size_bytes = signed(summary.size_bytes);
@@ -95,26 +108,28 @@ async fn text(context: &Context, text: String, summary: StreamSummary, limit: us
     if inline.len() == text.len() {
         return OutputText { text, size_bytes, truncated: cut, stored_as: None };
     }
-    let stored_as = store(context, Bytes::from(text)).await;
+    let stored_as = store(context, Bytes::from(text), until).await;
     let truncated = cut || stored_as.is_none();
     OutputText { text: inline, size_bytes, truncated, stored_as }
 }
 
-/// Puts bytes into the store, with a few tries. `None` when it would not take them.
-async fn store(context: &Context, bytes: Bytes) -> Option<String> {
+/// Puts bytes into the store, tried until `until`. `None` when it would not take them.
+async fn store(context: &Context, bytes: Bytes, until: Instant) -> Option<String> {
     let mut wait = Duration::from_millis(50);
-    for attempt in 1..=ATTEMPTS {
+    loop {
         match context.blobs.put_bytes(bytes.clone()).await {
             Ok(stored) => {
                 context.gc.touch(stored.digest.as_str());
                 return Some(stored.digest.to_string());
             }
-            Err(error) => tracing::warn!(%error, attempt, "the store did not take an output"),
+            Err(error) => tracing::warn!(error = %chain(&error), "the store did not take an output"),
+        }
+        if Instant::now() >= until {
+            return None;
         }
         sleep(wait).await;
         wait *= 2;
     }
-    None
 }
 
 /// Leaves out results that the schema refuses: the whole status would be refused with them.
@@ -137,7 +152,11 @@ fn length_within(text: &str, characters: usize) -> bool {
     !text.is_empty() && text.chars().nth(characters).is_none()
 }
 
-async fn typed_results(context: &Context, results: Vec<protocol::ResultPart>) -> Vec<kinds::ResultPart> {
+async fn typed_results(
+    context: &Context,
+    results: Vec<protocol::ResultPart>,
+    until: Instant,
+) -> Vec<kinds::ResultPart> {
     let mut used = 0;
     let mut parts = Vec::new();
     for protocol::ResultPart { name, media_type, data } in results {
@@ -146,7 +165,7 @@ async fn typed_results(context: &Context, results: Vec<protocol::ResultPart>) ->
             used += size;
             (data, None)
         } else {
-            (String::new(), store(context, Bytes::from(data)).await)
+            (String::new(), store(context, Bytes::from(data), until).await)
         };
         parts.push(kinds::ResultPart { name, media_type, data, stored_as });
     }
@@ -175,11 +194,12 @@ async fn keep_files(
     job: &Job,
     target: &Target,
     files: Vec<FileEntry>,
+    until: Instant,
 ) -> (Vec<OutputFile>, Vec<SkippedFile>) {
     let (files, mut skipped) = writable_files(files);
     let outcomes: Vec<_> = stream::iter(files)
         .map(|(index, file)| async move {
-            let kept = produced::keep(job, target, index, &file).await;
+            let kept = produced::keep(job, target, index, &file, until).await;
             (file, kept)
         })
         .buffered(FILES_AT_ONCE)
@@ -195,22 +215,23 @@ async fn keep_files(
                 sha256,
                 size_bytes: signed(size_bytes),
             }),
-            Err(error) => {
-                tracing::warn!(execution = %job.key, uid = %job.run.uid, %error, "a changed file was not kept");
-                skipped.push(SkippedFile { path, reason: error.reason() });
-            }
+            Err(error) => skipped.push(SkippedFile { path, reason: error.reason() }),
         }
     }
     (kept, skipped)
 }
 
 /// The list of files: inline when it fits, else its beginning, and all of it in the store.
-async fn inline_files(context: &Context, files: Vec<OutputFile>) -> (Vec<OutputFile>, Option<String>) {
+async fn inline_files(
+    context: &Context,
+    files: Vec<OutputFile>,
+    until: Instant,
+) -> (Vec<OutputFile>, Option<String>) {
     if encoded_bytes(&files) <= limits::INLINE_FILES_BYTES {
         return (files, None);
     }
     let manifest = serde_json::to_vec(&files).unwrap_or_default();
-    let stored = store(context, Bytes::from(manifest)).await;
+    let stored = store(context, Bytes::from(manifest), until).await;
     let mut used = 2;
     let fits = |file: &OutputFile| {
         used += encoded_bytes(file) + 1;

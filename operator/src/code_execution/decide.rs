@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crds::{ExecutionPhase, Reason, code_execution::Failure};
+use crds::{
+    ExecutionPhase, Reason,
+    code_execution::{Failure, FailureCause},
+};
 
 use super::validate::Plan;
 use crate::{clock::Instant, leader::takeover::Permission, pool::reserve::PodUid};
@@ -37,7 +40,7 @@ pub(crate) enum PoolState {
     /// There is no such pool.
     Missing,
     /// It cannot make pods, and says why.
-    Unable(String),
+    Unable(String, Option<FailureCause>),
     /// It has pods or will have.
     Able,
 }
@@ -53,6 +56,8 @@ pub(crate) enum Run {
     Ended,
     /// The pod certainly did not start it.
     NotStarted { attempts: u32, message: String },
+    /// Something of ours failed before anything was sent to the pod.
+    NeverSent,
 }
 
 /// What is true of an execution now.
@@ -108,6 +113,8 @@ pub(crate) enum Step {
     Cancel,
     /// Give the pod up and take another.
     TryAnother,
+    /// Give the pod back as it is, and try again in a while.
+    GiveBack,
     /// Write what came of the run.
     Conclude,
     /// Write that it ended without a run.
@@ -125,7 +132,7 @@ pub(crate) fn decide(
         Run::Ended => return Step::Conclude,
         Run::Active { cancel_sent: false, .. } if seen.phase.is_terminal() => return Step::Cancel,
         Run::Active { since, cancel_sent } => return active(seen, *since, *cancel_sent, patience, now),
-        Run::NotStarted { .. } | Run::None => {}
+        Run::NotStarted { .. } | Run::NeverSent | Run::None => {}
     }
     if seen.phase.is_terminal() {
         return Step::Forget;
@@ -142,6 +149,7 @@ pub(crate) fn decide(
             return Step::Finish(Reason::CapacityUnavailable, failure(&message));
         }
         (Run::NotStarted { .. }, _) => return Step::TryAnother,
+        (Run::NeverSent, _) => return Step::GiveBack,
         // What may run already must not be called cancelled or invalid before that is known.
         (_, Some(until)) => return Step::Wait(Some(until)),
         _ => {}
@@ -176,13 +184,13 @@ fn not_started(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -
     }
     match (&seen.place, &seen.pool) {
         (Place::Granted(pod), _) => start(seen, pod),
-        (_, PoolState::Unable(why)) if plan.start_deadline.is_some() => {
+        (_, PoolState::Unable(why, cause)) if plan.start_deadline.is_some() => {
             let message = format!("the pool {} cannot make sandboxes: {why}", plan.pool.name);
             let field = Some("poolRef.name".to_owned());
             let value = Some(plan.pool.name.to_string());
-            Step::Finish(Reason::CapacityUnavailable, Failure { cause: None, field, value, message })
+            Step::Finish(Reason::CapacityUnavailable, Failure { cause: *cause, field, value, message })
         }
-        (Place::None, PoolState::Able | PoolState::Unable(_)) => Step::Queue,
+        (Place::None, PoolState::Able | PoolState::Unable(..)) => Step::Queue,
         (Place::None | Place::Waiting, _) => waiting(plan, seen, patience, now),
     }
 }
@@ -208,23 +216,27 @@ fn waiting(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -> St
     }
     Step::ShowQueued(match &seen.pool {
         PoolState::Missing => format!("the pool {} does not exist", plan.pool.name),
-        PoolState::Unable(why) => format!("the pool {} cannot make sandboxes: {why}", plan.pool.name),
+        PoolState::Unable(why, _) => format!("the pool {} cannot make sandboxes: {why}", plan.pool.name),
         PoolState::Able => "waiting for a sandbox".to_owned(),
     })
 }
 
 fn deadline_failure(plan: &Plan, pool: &PoolState) -> Failure {
     let seconds = plan.start_deadline.unwrap_or_default().as_secs();
-    let message = match pool {
-        PoolState::Able => format!("no sandbox was free within {seconds} s"),
-        PoolState::Unable(why) => format!("the pool made no sandbox within {seconds} s: {why}"),
+    let (message, cause) = match pool {
+        PoolState::Able => {
+            (format!("no sandbox was free within {seconds} s"), Some(FailureCause::Unschedulable))
+        }
+        PoolState::Unable(why, cause) => {
+            (format!("the pool made no sandbox within {seconds} s: {why}"), *cause)
+        }
         PoolState::Missing => {
             let name = Some(plan.pool.name.to_string());
             let message = format!("the pool {} does not exist", plan.pool.name);
             return Failure { cause: None, field: Some("poolRef.name".to_owned()), value: name, message };
         }
     };
-    failure(&message)
+    Failure { cause, ..failure(&message) }
 }
 
 fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {

@@ -26,6 +26,15 @@ pub(crate) fn release(context: &Arc<Context>, entry: &Entry) {
     context.pool_queue.push(plan.pool.clone());
 }
 
+/// A pod that was sent nothing is free again, if it is still one that can be used.
+pub(crate) fn unused(context: &Arc<Context>, entry: &Entry, pod: &Arc<PodEntry>) {
+    if pod.usable() {
+        release(context, entry);
+    } else {
+        pool::spend(context, pod);
+    }
+}
+
 /// Lets the executor forget the outcome, so that it ends at once, and has the pod deleted.
 pub(crate) fn throw_away(context: &Arc<Context>, pod: &Arc<PodEntry>, uid: &Arc<str>) {
     let (task, pod, uid) = (Arc::clone(context), Arc::clone(pod), Arc::clone(uid));

@@ -11,9 +11,14 @@ use super::{
     cache::Entry,
     decide::{Inputs, Observed, Place, PoolState, Run},
     inputs::{self, InputsError},
-    runs::Left,
+    runs::{Followed, Left},
 };
-use crate::{context::Context, key::Key, leader::takeover::Permission, pool::reserve};
+use crate::{
+    context::Context,
+    key::Key,
+    leader::takeover::Permission,
+    pool::{facts::Trouble, reserve},
+};
 
 /// Looks at an execution; `None` when it is gone.
 pub(crate) async fn observe(context: &Context, key: &Key) -> Result<Option<(Entry, Observed)>, Error> {
@@ -54,8 +59,11 @@ fn run(context: &Context, key: &Key, entry: &Entry) -> Run {
     let Some(run) = context.runs.get(key).filter(|run| run.uid == entry.uid) else { return Run::None };
     match run.left {
         None => Run::Active { since: run.since, cancel_sent: run.cancel.is_cancelled() },
-        Some(Left::Ended(_)) => Run::Ended,
-        Some(Left::NotStarted(message)) => Run::NotStarted { attempts: entry.attempts + 1, message },
+        Some(Left { result: Followed::Ended(_), .. }) => Run::Ended,
+        Some(Left { result: Followed::NotStarted(_), untouched: true }) => Run::NeverSent,
+        Some(Left { result: Followed::NotStarted(message), untouched: false }) => {
+            Run::NotStarted { attempts: entry.attempts + 1, message }
+        }
     }
 }
 
@@ -70,7 +78,9 @@ fn place(context: &Context, entry: &Entry) -> (Place, PoolState) {
         PoolState::Missing
     } else {
         match context.pools.with(&plan.pool, |memory| memory.unable.clone()) {
-            Some(trouble) => PoolState::Unable(format!("{}: {}", trouble.reason, trouble.message)),
+            Some(Trouble { reason, message, cause }) => {
+                PoolState::Unable(format!("{reason}: {message}"), cause)
+            }
             None => PoolState::Able,
         }
     };
@@ -99,7 +109,7 @@ async fn read_again(context: &Context, key: &Key, entry: &Entry) -> Result<Optio
     if fresh.uid != entry.uid || fresh.phase.is_terminal() {
         return Ok(None);
     }
-    Ok(Some(Entry { seen: entry.seen, attempts: entry.attempts, ..fresh }))
+    Ok(Some(Entry { seen: entry.seen, attempts: entry.attempts, hiccups: entry.hiccups, ..fresh }))
 }
 
 async fn files(context: &Context, key: &Key, entry: &Entry) -> Result<Inputs, Error> {

@@ -11,11 +11,11 @@ use crds::{
 };
 use futures::{StreamExt as _, stream};
 use kube::{Api, api::ObjectMeta};
-use protocol::FileEntry;
-use tokio::time::{sleep, timeout};
+use protocol::{ErrorCode, FileEntry};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::run::Job;
+use super::{chain, run::Job};
 use crate::{
     executor_client::{CallError, Content, Target},
     key::Key,
@@ -23,8 +23,8 @@ use crate::{
     sandbox_file::status,
 };
 
-/// How often each part is tried.
-const ATTEMPTS: u32 = 4;
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(1);
 /// A file of which no byte comes for so long is not waited for.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -56,41 +56,89 @@ impl ProducedError {
         }
     }
 
-    fn may_pass(&self) -> bool {
+    /// Whether trying again can help.
+    fn hope(&self) -> Hope {
         match self {
-            Self::Executor(error) => !matches!(error, CallError::Refused(_) | CallError::NotLeader(_)),
-            Self::Store(_) => true,
-            Self::Api(error) => {
-                !matches!(error, kube::Error::Api(status) if status.code < 500 && status.code != 409)
-            }
-            Self::Changed | Self::NameTaken => false,
+            Self::Executor(CallError::NotLeader(_)) => Hope::Leading,
+            Self::Executor(CallError::Refused(body)) => match body.code {
+                ErrorCode::OldEpoch | ErrorCode::TokenExpired | ErrorCode::Internal => Hope::InTime,
+                _ => Hope::None,
+            },
+            Self::Api(kube::Error::Api(status)) => match status.code {
+                409 | 429 | 500.. => Hope::InTime,
+                _ => Hope::None,
+            },
+            Self::Executor(_) | Self::Store(_) | Self::Api(_) => Hope::InTime,
+            Self::Changed | Self::NameTaken => Hope::None,
         }
     }
 }
 
-/// Keeps a file. Doing it again after a restart finds what is there already.
+/// Whether a failure may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hope {
+    /// It will fail again.
+    None,
+    /// It may pass, but nobody waits for ever.
+    InTime,
+    /// As long as this operator does not lead it may neither ask nor judge: it leads again, or its successor does
+    /// this again from the start.
+    Leading,
+}
+
+/// The two steps of keeping a file. What is fetched needs its pod no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Fetch,
+    Register,
+}
+
+/// Keeps a file. A failure of the platform is tried again until `until`. Doing it again after a restart finds what is
+/// there already.
 pub(crate) async fn keep(
     job: &Job,
     target: &Target,
     index: usize,
     file: &FileEntry,
+    until: Instant,
 ) -> Result<(), ProducedError> {
-    let mut wait = Duration::from_millis(50);
-    let mut attempt = 1;
-    loop {
-        let kept = async {
-            fetch(job, target, index, file).await?;
-            register(job, file).await
-        };
-        match kept.await {
-            Err(error) if error.may_pass() && attempt < ATTEMPTS && !job.run.pod.gone.is_cancelled() => {
-                tracing::info!(execution = %job.key, %error, attempt, "a changed file is tried again");
+    for part in [Part::Fetch, Part::Register] {
+        let (mut wait, mut attempt) = (FIRST_RETRY, 1);
+        loop {
+            let done = match part {
+                Part::Fetch => fetch(job, target, index, file).await,
+                Part::Register => register(job, file).await,
+            };
+            let Err(error) = done else { break };
+            let hopeless = part == Part::Fetch && job.run.pod.gone.is_cancelled();
+            let again = match error.hope() {
+                Hope::None => false,
+                Hope::InTime => !hopeless && Instant::now() < until,
+                Hope::Leading => !hopeless,
+            };
+            log(job, part, attempt, &error, again);
+            if !again {
+                return Err(error);
             }
-            other => return other,
+            sleep(wait).await;
+            (wait, attempt) = ((wait * 2).min(LAST_RETRY), attempt + 1);
         }
-        sleep(wait).await;
-        (wait, attempt) = (wait * 2, attempt + 1);
     }
+    Ok(())
+}
+
+fn log(job: &Job, part: Part, attempt: u32, error: &ProducedError, again: bool) {
+    tracing::warn!(
+        execution = %job.key,
+        uid = %job.run.uid,
+        request_id = job.plan.request_id,
+        pod = %job.run.pod.facts().key,
+        step = ?part,
+        attempt,
+        again,
+        error = %chain(error),
+        "a changed file could not be kept"
+    );
 }
 
 async fn fetch(job: &Job, target: &Target, index: usize, file: &FileEntry) -> Result<(), ProducedError> {
@@ -195,6 +243,37 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::leader::term::NotLeader;
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let refused = |code| {
+            let body = protocol::ErrorBody { code, message: String::new(), field: None, epoch: None };
+            ProducedError::Executor(CallError::Refused(Box::new(body)))
+        };
+        let api = |code| {
+            let status = kube::core::Status { code, ..kube::core::Status::default() };
+            ProducedError::Api(kube::Error::Api(status.boxed()))
+        };
+        for (error, hope) in [
+            (ProducedError::Executor(CallError::NotLeader(NotLeader)), Hope::Leading),
+            (ProducedError::Executor(CallError::Broken("x".into())), Hope::InTime),
+            (refused(ErrorCode::OldEpoch), Hope::InTime),
+            (refused(ErrorCode::TokenExpired), Hope::InTime),
+            (refused(ErrorCode::UnknownExecution), Hope::None),
+            (refused(ErrorCode::WrongPod), Hope::None),
+            (ProducedError::Store(blobs::Error::NotFound), Hope::InTime),
+            (api(409), Hope::InTime),
+            (api(429), Hope::InTime),
+            (api(503), Hope::InTime),
+            (api(403), Hope::None),
+            (api(422), Hope::None),
+            (ProducedError::Changed, Hope::None),
+            (ProducedError::NameTaken, Hope::None),
+        ] {
+            assert_eq!(error.hope(), hope, "{error:?}");
+        }
+    }
 
     fn stuck() -> Content {
         stream::iter([Ok(Bytes::from_static(b"a"))]).chain(stream::pending()).boxed()

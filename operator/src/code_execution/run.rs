@@ -66,14 +66,14 @@ impl Job {
             Guard { context: Arc::clone(&self.context), key: self.key.clone(), uid: self.run.uid.clone() };
         let left = match self.run.pod.target() {
             Some(target) => self.left(&target).await,
-            None => Left::NotStarted("the pod has no address".to_owned()),
+            None => Left::not_started("the pod has no address".to_owned(), false),
         };
         guard.context.runs.leave(&guard.key, &guard.uid, left);
     }
 
     async fn left(&mut self, target: &Target) -> Left {
         let Some(live) = self.context.live.run(&self.run.uid) else {
-            return Left::Ended(Arc::new(self.lost("its output was ended before it began").await));
+            return Left::ended(self.lost("its output was ended before it began").await, false);
         };
         let mut progress = Progress::new(self.patience(), Instant::now());
         let cancelling = cancelling(Arc::clone(&self.context), target.clone(), self.run.clone());
@@ -82,7 +82,11 @@ impl Job {
             never = cancelling => match never {},
         };
         let ending = match followed {
-            Followed::NotStarted(message) => return Left::NotStarted(message),
+            Followed::NotStarted(message) => {
+                let request_id = &self.plan.request_id;
+                tracing::warn!(execution = %self.key, uid = %self.run.uid, request_id, sent = progress.sent, message, "a sandbox did not start it");
+                return Left::not_started(message, !progress.sent);
+            }
             Followed::Refused(ending) => *ending,
             Followed::Lost => self.lost("the sandbox was lost while the program may have run").await,
             Followed::Outcome(outcome) => {
@@ -96,7 +100,8 @@ impl Job {
                 Ending { reason, exit_code, signal, failure, started, place: None, collected }
             }
         };
-        Left::Ended(Arc::new(Ending { place: Some(PodPlace::of(&self.run.pod.facts())), ..ending }))
+        let place = if progress.sent { Some(PodPlace::of(&self.run.pod.facts())) } else { None };
+        Left::ended(Ending { place, ..ending }, !progress.sent)
     }
 
     /// Sends the request and reads frames until the end, over as many connections as it takes.
@@ -161,6 +166,7 @@ impl Job {
     ) -> Result<Frames, Trouble> {
         let executor = &self.context.executor;
         let Some(program) = &self.program else {
+            progress.sent = true;
             return Ok(executor.attach(target, &self.run.uid).await?);
         };
         let gone = &self.run.pod.gone;
@@ -175,8 +181,13 @@ impl Job {
             gone.cancelled().await;
             sleep(LAST_CONNECT).await;
         };
+        let before = std::mem::replace(&mut progress.sent, true);
         tokio::select! {
-            frames = executor.execute(target, &self.run.uid, &request, content) => Ok(frames?),
+            frames = executor.execute(target, &self.run.uid, &request, content) => {
+                // Without the lease not one byte was sent.
+                progress.sent = before || !matches!(frames, Err(CallError::NotLeader(_)));
+                Ok(frames?)
+            }
             () = hopeless => Err(Trouble::Silent),
             () = sleep_until(progress.give_up) => Err(Trouble::Silent),
         }
@@ -292,8 +303,8 @@ impl Drop for Guard {
         let nothing_left = || self.context.runs.get(&self.key).is_some_and(|run| run.left.is_none());
         if std::thread::panicking() && nothing_left() {
             let failure = status::failure(None, "the operator failed while it followed the run");
-            let ending = Arc::new(Ending::without_run(Reason::Lost, failure));
-            self.context.runs.leave(&self.key, &self.uid, Left::Ended(ending));
+            let ending = Ending::without_run(Reason::Lost, failure);
+            self.context.runs.leave(&self.key, &self.uid, Left::ended(ending, false));
         }
         self.context.execution_queue.push(self.key.clone());
     }

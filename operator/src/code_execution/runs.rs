@@ -11,7 +11,25 @@ use crate::{key::Key, pool::cache::PodEntry};
 
 /// What a run's task leaves behind.
 #[derive(Debug, Clone)]
-pub(crate) enum Left {
+pub(crate) struct Left {
+    pub(crate) result: Followed,
+    /// Nothing was sent to the pod, so another execution may have it.
+    pub(crate) untouched: bool,
+}
+
+impl Left {
+    pub(crate) fn ended(ending: Ending, untouched: bool) -> Self {
+        Self { result: Followed::Ended(Arc::new(ending)), untouched }
+    }
+
+    pub(crate) fn not_started(message: String, untouched: bool) -> Self {
+        Self { result: Followed::NotStarted(message), untouched }
+    }
+}
+
+/// What came of following a run.
+#[derive(Debug, Clone)]
+pub(crate) enum Followed {
     /// The execution has ended so.
     Ended(Arc<Ending>),
     /// The pod certainly did not start it.

@@ -4,12 +4,12 @@ use chrono::{DateTime, Utc};
 use crds::{
     CodeExecutionStatus, Condition, ConditionStatus, ExecutionPhase, Reason,
     code_execution::{
-        CONDITION_COMPLETE, CONDITION_FAILED, CONDITION_FINISHED, Failure, OutputFile, OutputText,
-        ResultPart, SkippedFile, Timings, Usage,
+        CONDITION_COMPLETE, CONDITION_FAILED, CONDITION_FINISHED, Failure, FailureCause, OutputFile,
+        OutputText, ResultPart, SkippedFile, Timings, Usage,
     },
     limits,
 };
-use protocol::End;
+use protocol::{End, StartFailure};
 use serde_json::{Value, json};
 
 use crate::pool::facts::PodFacts;
@@ -79,14 +79,15 @@ pub(crate) fn meaning(end: &End) -> (Reason, Option<i32>, Option<i32>, Option<Fa
         End::TimedOut => (Reason::TimedOut, None, None, None),
         End::OutOfMemory => (Reason::OutOfMemory, None, None, None),
         End::Cancelled => (Reason::Cancelled, None, None, None),
-        End::NeverStarted { field, message } => {
-            let reason = match field {
-                _ if message.contains("No space left on device") => Reason::DiskFull,
-                Some(_) => Reason::Invalid,
+        End::NeverStarted { cause, field, message } => {
+            let (reason, cause) = match cause {
+                StartFailure::DiskFull => (Reason::DiskFull, None),
+                StartFailure::InvalidInput | StartFailure::InterpreterMissing => (Reason::Invalid, None),
                 // It certainly did not run, so it may be tried again; the sandbox was not able to.
-                None => Reason::CapacityUnavailable,
+                StartFailure::Interpreter => (Reason::CapacityUnavailable, Some(FailureCause::CannotStart)),
+                StartFailure::Transfer | StartFailure::Internal => (Reason::CapacityUnavailable, None),
             };
-            (reason, None, None, Some(failure(field.clone(), message)))
+            (reason, None, None, Some(Failure { cause, ..failure(field.clone(), message) }))
         }
     }
 }
@@ -278,9 +279,10 @@ mod tests {
 
     #[test]
     fn each_end_has_its_phase_reason_and_code() {
-        let never = |field: Option<&str>, message: &str| End::NeverStarted {
-            field: field.map(str::to_owned),
-            message: message.to_owned(),
+        let never = |cause: StartFailure| End::NeverStarted {
+            cause,
+            field: None,
+            message: "No space left on device".to_owned(),
         };
         for (end, reason, code, signal) in [
             (End::Exited { code: 0 }, Reason::Completed, Some(0), None),
@@ -289,10 +291,12 @@ mod tests {
             (End::TimedOut, Reason::TimedOut, None, None),
             (End::OutOfMemory, Reason::OutOfMemory, None, None),
             (End::Cancelled, Reason::Cancelled, None, None),
-            (never(Some("inputs[0]"), "no"), Reason::Invalid, None, None),
-            (never(None, "write: No space left on device"), Reason::DiskFull, None, None),
-            (never(Some("inputs[0]"), "No space left on device (os error 28)"), Reason::DiskFull, None, None),
-            (never(None, "no python"), Reason::CapacityUnavailable, None, None),
+            (never(StartFailure::InvalidInput), Reason::Invalid, None, None),
+            (never(StartFailure::InterpreterMissing), Reason::Invalid, None, None),
+            (never(StartFailure::DiskFull), Reason::DiskFull, None, None),
+            (never(StartFailure::Interpreter), Reason::CapacityUnavailable, None, None),
+            (never(StartFailure::Transfer), Reason::CapacityUnavailable, None, None),
+            (never(StartFailure::Internal), Reason::CapacityUnavailable, None, None),
         ] {
             let status = ended(&end);
             assert_eq!(

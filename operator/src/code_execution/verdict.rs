@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     fn refused(code: ErrorCode) -> CallError {
-        CallError::Refused(Box::new(ErrorBody { code, message: String::new(), field: None }))
+        CallError::Refused(Box::new(ErrorBody { code, message: String::new(), field: None, epoch: None }))
     }
 
     #[test]

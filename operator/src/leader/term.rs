@@ -15,6 +15,10 @@ use crate::clock::Clock;
 #[error("this operator does not hold the lease")]
 pub(crate) struct NotLeader;
 
+/// How far ahead of one's own an epoch may be that somebody else has met. Each takeover raises it by one, so no
+/// history of operators is longer; what comes from a pod may be made up.
+const FARTHEST: u64 = 1_000_000;
+
 /// What this leader may do, and until when. Clones are the same term.
 #[derive(Debug, Clone)]
 pub(crate) struct Term {
@@ -60,15 +64,16 @@ impl Term {
         self.inner.epoch.load(Ordering::SeqCst)
     }
 
-    /// An executor has met the epoch `met`, so this leader needs a higher one. The lease's keeper stores it.
-    pub(crate) fn outbid(&self, met: u64) {
+    /// An executor says that it has met the epoch `met`, or only a higher one than ours, so this leader needs a higher
+    /// one still. The lease's keeper stores it. False when that cannot be believed.
+    pub(crate) fn outbid(&self, met: Option<u64>) -> bool {
+        let Some(higher) = higher(self.epoch(), met) else { return false };
         self.inner.raise.send_if_modified(|wanted| {
-            let higher = met.saturating_add(1) > *wanted;
-            if higher {
-                *wanted = met.saturating_add(1);
-            }
-            higher
+            let raise = higher > *wanted;
+            *wanted = higher.max(*wanted);
+            raise
         });
+        true
     }
 
     /// Tells when a higher epoch is wanted, and which.
@@ -98,6 +103,12 @@ impl Term {
     }
 }
 
+/// The epoch to take in place of `own` when an executor has met `met`; `None` when that is not believed.
+fn higher(own: u64, met: Option<u64>) -> Option<u64> {
+    let met = met.unwrap_or(own);
+    (met <= own.saturating_add(FARTHEST)).then(|| met.max(own).saturating_add(1))
+}
+
 /// When a token given now ends: after its life, and never after the lease.
 fn expiry(now: i64, life: i64, lease_ends: i64) -> Option<i64> {
     let expires = now.saturating_add(life).min(lease_ends);
@@ -107,6 +118,17 @@ fn expiry(now: i64, life: i64, lease_ends: i64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_epoch_that_is_far_ahead_is_not_believed() {
+        assert_eq!(higher(4, Some(19)), Some(20));
+        assert_eq!(higher(4, None), Some(5), "a pod that does not say which");
+        assert_eq!(higher(4, Some(2)), Some(5));
+        assert_eq!(higher(4, Some(4 + FARTHEST)), Some(5 + FARTHEST));
+        for far in [5 + FARTHEST, u64::MAX - 1, u64::MAX] {
+            assert_eq!(higher(4, Some(far)), None, "{far}");
+        }
+    }
 
     #[test]
     fn a_token_never_outlives_the_lease() {

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use crds::SandboxPool;
+use crds::{SandboxPool, code_execution::FailureCause};
 use futures::{StreamExt as _, stream};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use kube::{Api, api::ListParams};
 use tokio::time::Instant;
 
 use super::{
     cache::PodEntry,
     decide::{Class, PodView, Step},
     facts::Trouble,
+    quota,
     validate::ValidPool,
 };
 use crate::{
@@ -22,6 +24,8 @@ use crate::{
 
 /// How many requests for pods of one pool are under way at once: refilling must not starve starts.
 const AT_ONCE: usize = 8;
+/// So many pods in a row that died before they answered are no accident.
+const HOPELESS_STILLBORN: u32 = 3;
 /// How much of a pool's name a pod's name shows.
 const SHOWN_NAME: usize = 40;
 
@@ -52,7 +56,9 @@ fn note_stillborn(context: &Context, key: &Key, delete: &[PodView]) -> bool {
         let wait = backoff::delay_after(Retry::Soon, memory.stillborn);
         let reason = "SandboxFailsToStart".to_owned();
         let message = format!("{} sandboxes in a row died before they were ready", memory.stillborn);
-        memory.refused = Some((Trouble { reason, message }, Instant::now() + wait));
+        // One may die for any reason; several in a row mean that none of this template will come up.
+        let cause = (memory.stillborn >= HOPELESS_STILLBORN).then_some(FailureCause::CannotStart);
+        memory.refused = Some((Trouble { reason, message, cause }, Instant::now() + wait));
         wait
     });
     tracing::warn!(pool = %key, pod = %pod.key, wait_ms = wait.as_millis(), "a sandbox died before it was ready");
@@ -94,6 +100,10 @@ async fn create_pods(context: &Context, key: &Key, pool: &ValidPool, count: usiz
             break;
         }
     }
+    let why = match &failed {
+        Some(error) => Some(trouble(error, quota_is_used_up(context, key, pool, error).await)),
+        None => None,
+    };
     context.pools.with(key, |memory| match &failed {
         None if count > 0 => {
             memory.refused = None;
@@ -103,7 +113,7 @@ async fn create_pods(context: &Context, key: &Key, pool: &ValidPool, count: usiz
         Some(error) => {
             memory.failures = memory.failures.saturating_add(1);
             let wait = backoff::delay_after(Retry::of(error), memory.failures);
-            memory.refused = Some((trouble(error), Instant::now() + wait));
+            memory.refused = why.map(|trouble| (trouble, Instant::now() + wait));
         }
     });
     if let Some(error) = failed {
@@ -134,16 +144,36 @@ fn pod_name(prefix: &str, pool: &str) -> String {
     format!("{prefix}{}-{suffix}", shown.trim_end_matches(['-', '.']).replace('.', "-"))
 }
 
-fn trouble(error: &kube::Error) -> Trouble {
-    let (reason, message) = match error {
-        kube::Error::Api(status) if status.code == 403 && status.message.contains("quota") => {
-            ("Quota", status.message.clone())
+/// Whether a pod was refused for a quota. The refusal says so only in its text, so the quotas are asked.
+async fn quota_is_used_up(context: &Context, key: &Key, pool: &ValidPool, error: &kube::Error) -> bool {
+    if !matches!(error, kube::Error::Api(status) if status.code == 403) {
+        return false;
+    }
+    let api: Api<ResourceQuota> = Api::namespaced(context.client.clone(), &key.namespace);
+    match api.list(&ListParams::default()).await {
+        Ok(quotas) => quota::is_used_up(&quotas.items, &pool.pod),
+        Err(error) => {
+            tracing::debug!(pool = %key, %error, "the quotas could not be read");
+            false
         }
-        kube::Error::Api(status) if status.code == 403 => ("Forbidden", status.message.clone()),
-        kube::Error::Api(status) if status.code == 422 => ("Invalid", status.message.clone()),
-        other => ("ApiUnavailable", other.to_string()),
+    }
+}
+
+fn trouble(error: &kube::Error, quota: bool) -> Trouble {
+    let never = Some(FailureCause::CannotStart);
+    let (reason, cause) = match error {
+        kube::Error::Api(status) if status.code == 403 && quota => {
+            ("Quota", Some(FailureCause::QuotaExceeded))
+        }
+        kube::Error::Api(status) if status.code == 403 => ("Forbidden", never),
+        kube::Error::Api(status) if matches!(status.code, 400 | 422) => ("Invalid", never),
+        _ => ("ApiUnavailable", None),
     };
-    Trouble { reason: reason.to_owned(), message: message.chars().take(1024).collect() }
+    let message = match error {
+        kube::Error::Api(status) if cause.is_some() => status.message.clone(),
+        other => other.to_string(),
+    };
+    Trouble { reason: reason.to_owned(), message: message.chars().take(1024).collect(), cause }
 }
 
 /// Writes the status, at most once in the configured time. The answer is when it may be written next.
@@ -164,4 +194,33 @@ pub(crate) async fn write_status(
         context.writes.patch_status::<SandboxPool>(Kind::SandboxPool, key, &version, &status).await?;
     context.pools.with(key, |memory| memory.version = Some(version));
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_called_by_its_kind_and_not_by_its_text() {
+        let refused = |code, message: &str| {
+            let status =
+                kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
+            kube::Error::Api(status.boxed())
+        };
+        for (error, quota, reason, cause) in [
+            (refused(403, "x"), true, "Quota", Some(FailureCause::QuotaExceeded)),
+            (
+                refused(403, "exceeded quota: but nothing is used up"),
+                false,
+                "Forbidden",
+                Some(FailureCause::CannotStart),
+            ),
+            (refused(422, "x"), false, "Invalid", Some(FailureCause::CannotStart)),
+            (refused(500, "exceeded quota"), false, "ApiUnavailable", None),
+            (refused(429, "x"), false, "ApiUnavailable", None),
+        ] {
+            let trouble = trouble(&error, quota);
+            assert_eq!((trouble.reason.as_str(), trouble.cause), (reason, cause), "{error}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use crds::labels;
+use crds::{code_execution::FailureCause, labels};
 use k8s_openapi::{
     api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus},
     apimachinery::pkg::apis::meta::v1::Time,
@@ -33,7 +33,20 @@ pub(crate) struct Trouble {
     pub(crate) reason: String,
     /// The sentence for people.
     pub(crate) message: String,
+    /// What an execution that cannot start for it is told.
+    pub(crate) cause: Option<FailureCause>,
 }
+
+/// What the kubelet says when pods of this template will not come up.
+const HOPELESS: [&str; 7] = [
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+];
 
 /// How a pod's container ended, as far as the pod tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -150,12 +163,14 @@ fn trouble(status: &PodStatus) -> Option<Trouble> {
         && !matches!(reason.as_str(), "ContainerCreating" | "PodInitializing")
     {
         let message = waiting.message.clone().unwrap_or_default();
-        return Some(Trouble { reason: reason.clone(), message });
+        let cause = HOPELESS.contains(&reason.as_str()).then_some(FailureCause::CannotStart);
+        return Some(Trouble { reason: reason.clone(), message, cause });
     }
     let scheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled")?;
     (scheduled.status == "False").then(|| Trouble {
         reason: scheduled.reason.clone().unwrap_or_else(|| "Unschedulable".to_owned()),
         message: scheduled.message.clone().unwrap_or_default(),
+        cause: Some(FailureCause::Unschedulable),
     })
 }
 
@@ -216,9 +231,22 @@ mod tests {
     fn an_image_that_cannot_be_pulled_is_trouble_and_a_normal_start_is_not() {
         let waiting = |reason: &str| {
             let facts = facts("default", &state(&json!({ "waiting": { "reason": reason } }))).unwrap();
-            facts.trouble.map(|t| t.reason)
+            facts.trouble.map(|t| (t.reason, t.cause))
         };
-        assert_eq!(waiting("ImagePullBackOff").as_deref(), Some("ImagePullBackOff"));
+        let pull = ("ImagePullBackOff".to_owned(), Some(FailureCause::CannotStart));
+        assert_eq!(waiting("ImagePullBackOff"), Some(pull));
+        assert_eq!(waiting("SomethingNew"), Some(("SomethingNew".to_owned(), None)));
         assert_eq!(waiting("ContainerCreating"), None);
+    }
+
+    #[test]
+    fn a_pod_that_no_node_takes_is_unschedulable() {
+        let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable" });
+        let facts = facts("default", &json!({ "phase": "Pending", "conditions": [condition] })).unwrap();
+        let trouble = facts.trouble.unwrap();
+        assert_eq!(
+            (trouble.reason.as_str(), trouble.cause),
+            ("Unschedulable", Some(FailureCause::Unschedulable))
+        );
     }
 }

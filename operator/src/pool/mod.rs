@@ -9,6 +9,7 @@ pub(crate) mod facts;
 pub(crate) mod inventory;
 pub(crate) mod observe;
 pub(crate) mod pod;
+pub(crate) mod quota;
 pub(crate) mod reserve;
 pub(crate) mod status;
 pub(crate) mod validate;

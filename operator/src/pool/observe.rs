@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
+use crds::code_execution::FailureCause;
 use tokio::time::Instant;
 
 use super::{
@@ -15,15 +16,6 @@ use crate::{context::Context, key::Key, pool::reserve::Usage};
 
 /// A pod that takes longer than this beyond its end is on a lost node.
 const STUCK_AFTER_SECONDS: i64 = 10;
-/// What the kubelet says when pods of this template will not come up.
-const HOPELESS: [&str; 6] = [
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-];
 
 /// The pool with its pods, what it is used for, and what is wrong with it.
 #[derive(Debug)]
@@ -99,8 +91,9 @@ fn pod_trouble(entries: &[std::sync::Arc<PodEntry>]) -> Option<Trouble> {
     of_pod.or_else(|| entries.iter().find_map(|entry| entry.answer().and_then(|a| a.trouble.clone())))
 }
 
+/// It does not pass by itself. Room on a node may come at any time.
 fn hopeless(trouble: &Trouble) -> bool {
-    HOPELESS.contains(&trouble.reason.as_str()) || matches!(trouble.reason.as_str(), "Quota" | "Invalid")
+    matches!(trouble.cause, Some(FailureCause::QuotaExceeded | FailureCause::CannotStart))
 }
 
 /// When the next idle pod becomes too old.

@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn trouble_shows_as_degraded_with_its_reason() {
         let (seen, step) = (Observed::default(), Step::default());
-        let trouble = Trouble { reason: "Quota".to_owned(), message: "exceeded quota".to_owned() };
+        let trouble =
+            Trouble { reason: "Quota".to_owned(), message: "exceeded quota".to_owned(), cause: None };
         let input = input(&seen, &step, Usage::default(), Some(&trouble));
         let new = status(None, &pool(), &input, at(1)).unwrap();
         let degraded = condition(&new.conditions, CONDITION_DEGRADED).unwrap();

@@ -1,6 +1,6 @@
 //! A pool as it is → a pool that can be acted on: pure.
 
-use crds::{SandboxPool, sandbox_pool::ReusePolicy};
+use crds::{SandboxPool, code_execution::FailureCause, sandbox_pool::ReusePolicy};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
@@ -32,12 +32,10 @@ pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<Val
     let spec = &pool.spec;
     if spec.reuse_policy != ReusePolicy::Never {
         let message = "spec.reusePolicy: only Never is available in this version".to_owned();
-        return Err(Trouble { reason: "Invalid".to_owned(), message });
+        return Err(invalid(message));
     }
-    let (pod, template) = pod::build(pool, defaults).map_err(|error| Trouble {
-        reason: "Invalid".to_owned(),
-        message: format!("spec.template: {error}"),
-    })?;
+    let (pod, template) =
+        pod::build(pool, defaults).map_err(|error| invalid(format!("spec.template: {error}")))?;
     let count = |number: i32| usize::try_from(number).unwrap_or(0);
     Ok(ValidPool {
         replicas: count(spec.replicas),
@@ -48,4 +46,8 @@ pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<Val
         template,
         deleting: pool.metadata.deletion_timestamp.is_some(),
     })
+}
+
+fn invalid(message: String) -> Trouble {
+    Trouble { reason: "Invalid".to_owned(), message, cause: Some(FailureCause::CannotStart) }
 }

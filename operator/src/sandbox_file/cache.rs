@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    fn end_of(spec: serde_json::Value, status: serde_json::Value) -> Option<i64> {
+    fn end_of(spec: &serde_json::Value, status: &serde_json::Value) -> Option<i64> {
         let mut all = json!({"fileName": "f", "source": {"inline": ""}});
         for (name, value) in spec.as_object().unwrap() {
             all[name] = value.clone();
@@ -166,14 +166,14 @@ mod tests {
     #[test]
     fn a_file_ends_at_its_expiry_or_when_it_was_kept_long_enough() {
         let (none, again) = (json!({}), json!({"registrationTime": "1970-01-01T00:03:20Z"}));
-        assert_eq!(end_of(json!({}), none.clone()), Some(100 + 604_800), "a week is the default");
-        assert_eq!(end_of(json!({"retentionSeconds": 60}), none.clone()), Some(160));
+        assert_eq!(end_of(&json!({}), &none), Some(100 + 604_800), "a week is the default");
+        assert_eq!(end_of(&json!({"retentionSeconds": 60}), &none), Some(160));
         assert_eq!(
-            end_of(json!({"retentionSeconds": 60}), again.clone()),
+            end_of(&json!({"retentionSeconds": 60}), &again),
             Some(260),
             "counted from the registration"
         );
         let expiry = json!({"retentionSeconds": 60, "expiresAt": "1970-01-01T00:00:07Z"});
-        assert_eq!(end_of(expiry, again), Some(7));
+        assert_eq!(end_of(&expiry, &again), Some(7));
     }
 }

@@ -175,6 +175,12 @@ fn a_pod_that_did_not_start_it_is_given_up_but_not_for_ever() {
 }
 
 #[test]
+fn a_pod_that_was_sent_nothing_is_given_back_however_often_that_happens() {
+    let now = Instant::now();
+    assert_eq!(step(&Observed { run: Run::NeverSent, ..seen(now) }, now), Step::GiveBack);
+}
+
+#[test]
 fn a_wait_is_shown_when_it_is_long_and_says_why() {
     let now = Instant::now();
     let waiting = Observed { place: Place::Waiting, ..seen(now) };
@@ -202,8 +208,12 @@ fn a_missing_pool_is_waited_for_and_named_at_the_deadline() {
 #[test]
 fn a_pool_that_cannot_make_pods_ends_those_with_a_deadline_at_once() {
     let now = Instant::now();
-    let unable = Observed { pool: PoolState::Unable("Quota".to_owned()), ..seen(now) };
-    assert_eq!(reason(&step(&unable, now)), Some(Reason::CapacityUnavailable));
+    let quota = Some(FailureCause::QuotaExceeded);
+    let unable = Observed { pool: PoolState::Unable("Quota".to_owned(), quota), ..seen(now) };
+    let Step::Finish(Reason::CapacityUnavailable, failure) = step(&unable, now) else {
+        panic!("it must end at once")
+    };
+    assert_eq!(failure.cause, quota);
     let patient = Plan { start_deadline: None, ..plan() };
     let unable = Observed { deadline: None, ..unable };
     assert_eq!(decide(Ok(&patient), &unable, PATIENCE, now), Step::Queue);
