@@ -6,7 +6,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,11 +42,15 @@ pub(crate) fn alone(test: impl Future<Output = ()>) {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = rustls::crypto::ring::default_provider().install_default();
+    MADE.store(false, Ordering::SeqCst);
     let _children = Children;
     // Dropped first: it waits for what still runs in threads, and drops the node, whose executors die with it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(Box::pin(test));
 }
+
+/// Whether the test that runs has its bed.
+static MADE: AtomicBool = AtomicBool::new(false);
 
 /// The processes that this one started.
 struct Children;
@@ -69,6 +76,8 @@ pub(crate) struct Bed {
     pub(crate) folder: TempDir,
     node: Option<JoinHandle<()>>,
     timings: Timings,
+    /// Whether operators wait for each other's Lease.
+    elected: bool,
 }
 
 impl Bed {
@@ -78,10 +87,21 @@ impl Bed {
     }
 
     pub(crate) async fn with(timings: Timings, replicas: i32, max_pods: i32) -> Self {
+        Self::made(timings, false, replicas, max_pods).await
+    }
+
+    /// With operators of which the Lease allows one at a time.
+    pub(crate) async fn elected(timings: Timings, replicas: i32, max_pods: i32) -> Self {
+        Self::made(timings, true, replicas, max_pods).await
+    }
+
+    async fn made(timings: Timings, elected: bool, replicas: i32, max_pods: i32) -> Self {
+        // The node of an earlier bed would kill the executors of this one as orphans.
+        assert!(!MADE.swap(true, Ordering::SeqCst), "a test has one bed");
         let folder = tempfile::tempdir().unwrap();
         let api = ApiServer::open(&folder.path().join("api"), crds::definitions::all()).await.unwrap();
         let blobs = Blobs::open(BlobsConfig::local(folder.path().join("blobs"))).await.unwrap();
-        let mut bed = Self { api, blobs, operator: None, folder, node: None, timings };
+        let mut bed = Self { api, blobs, operator: None, folder, node: None, timings, elected };
         bed.start_node();
         bed.start_operator();
         bed.make_pool("default", replicas, max_pods).await;
@@ -112,13 +132,14 @@ impl Bed {
     }
 
     pub(crate) fn start_operator(&mut self) {
-        self.operator = Some(self.another_operator());
+        self.operator = Some(self.another_operator("first"));
     }
 
-    /// An operator beside the one that the bed has, if any.
-    pub(crate) fn another_operator(&self) -> Running {
+    /// An operator beside the one that the bed has, if any. What it is called is its identity in the Lease.
+    pub(crate) fn another_operator(&self, identity: &str) -> Running {
         let config = OperatorConfig {
-            sole_operator: true,
+            sole_operator: !self.elected,
+            identity: identity.to_owned(),
             executor_image: "carrel".to_owned(),
             timings: self.timings,
             ..OperatorConfig::default()

@@ -1,10 +1,15 @@
 //! Files and long texts on their way into a run and out of it.
 
+use std::time::Duration;
+
 use blobs::Digest;
 use crds::{FilePhase, Reason, labels, limits};
 use serde_json::json;
 
-use crate::bed::{Bed, alone, until};
+use crate::{
+    bed::{Bed, alone, until},
+    programs::{go, gone, started, waiting_code},
+};
 
 #[test]
 fn source_input_and_files_come_from_stored_files() {
@@ -129,5 +134,48 @@ fn a_file_that_has_expired_or_never_was_is_named_and_nothing_runs() {
             assert_eq!(fault, (Some(field), Some(value)), "{name}");
             assert_eq!(status.start_time, None, "{name}");
         }
+    });
+}
+
+#[test]
+fn a_store_that_is_away_for_a_moment_costs_no_file() {
+    alone(async {
+        let bed = Bed::new(1, 2).await;
+        let code = format!("{}open('kept.txt', 'w').write('kept')", waiting_code(&bed, "run"));
+        bed.create("run", json!({"code": code})).await;
+        let program = started(&bed, "run").await;
+        let (store, away) = (bed.path("blobs"), bed.path("away"));
+        std::fs::rename(&store, &away).unwrap();
+        go(&bed, "run");
+        gone(program).await;
+        // The outage is longer than a few quick tries.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        std::fs::rename(&away, &store).unwrap();
+        let status = bed.finished("run").await;
+        let files: Vec<_> = status.files.into_iter().map(|file| file.path).collect();
+        assert_eq!(files, ["kept.txt"], "{:?}", status.files_skipped);
+    });
+}
+
+#[test]
+fn a_store_that_is_away_at_a_start_costs_no_pod() {
+    alone(async {
+        let bed = Bed::new(1, 1).await;
+        let pods = bed.pod_names().await;
+        let input =
+            bed.make_file("input", json!({"fileName": "input", "source": {"inline": "print(1)"}})).await;
+        until(bed.files(), &input.metadata.name.unwrap(), |file| {
+            file.and_then(|file| file.status.as_ref()).is_some_and(|status| status.phase == FilePhase::Ready)
+        })
+        .await;
+        let (store, away) = (bed.path("blobs"), bed.path("away"));
+        std::fs::rename(&store, &away).unwrap();
+        bed.create("run", json!({"codeFrom": {"fileRef": {"name": "input"}}})).await;
+        // Several starts fail meanwhile.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        std::fs::rename(&away, &store).unwrap();
+        let status = bed.finished("run").await;
+        assert_eq!(status.reason, Some(Reason::Completed), "{:?}", status.failure);
+        assert!(pods.contains(&status.pod_name.unwrap()), "it runs in the first pod that it was given");
     });
 }

@@ -1,10 +1,16 @@
-//! Operators that die, also together with the node, and operators that take over from a living one.
+//! Operators that die, also together with the node, and operators that take over from each other by the Lease.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crds::{ExecutionPhase, Reason};
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::Api;
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{Pod, Secret},
+};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
 use operator::{OperatorError, Timings};
 use protocol::{Claims, ErrorBody, ErrorCode, Method, SigningKey, token};
 use serde_json::json;
@@ -37,30 +43,33 @@ fn a_run_goes_on_while_the_operator_dies_and_the_next_one_follows_it() {
 }
 
 #[test]
-#[ignore = "now and then a file of such a run is skipped with StoreFailed"]
 fn an_outcome_that_no_operator_waited_for_is_fetched_by_the_next() {
-    alone(async {
-        // One is shown as running when the operator dies, and of the other nobody knows.
-        for lazy_running in [Timings::default().lazy_running, NEVER] {
-            let mut bed = Bed::with(Timings { lazy_running, ..Timings::default() }, 1, 2).await;
-            let code = format!("{}open('kept.txt', 'w').write('kept')", waiting_code(&bed, "long"));
-            bed.create("long", json!({"code": code})).await;
-            let program = started(&bed, "long").await;
-            if lazy_running != NEVER {
-                bed.phase("long", ExecutionPhase::Running).await;
-            }
-            bed.kill_operator().await;
-            go(&bed, "long");
-            gone(program).await;
-            bed.start_operator();
-            let status = bed.finished("long").await;
-            assert_eq!(status.reason, Some(Reason::Completed), "{:?}", status.failure);
-            assert_eq!(status.stdout.unwrap().text, "before\nafter\n");
-            let files: Vec<_> = status.files.into_iter().map(|file| file.path).collect();
-            assert_eq!(files, ["kept.txt"], "{:?}", status.files_skipped);
-            assert_eq!(starts(&bed, "long"), 1);
-        }
-    });
+    alone(fetched_by_the_next(Timings::default()));
+}
+
+#[test]
+fn an_outcome_of_which_the_status_said_nothing_is_fetched_by_the_next() {
+    alone(fetched_by_the_next(Timings { lazy_running: NEVER, ..Timings::default() }));
+}
+
+async fn fetched_by_the_next(timings: Timings) {
+    let mut bed = Bed::with(timings, 1, 2).await;
+    let code = format!("{}open('kept.txt', 'w').write('kept')", waiting_code(&bed, "long"));
+    bed.create("long", json!({"code": code})).await;
+    let program = started(&bed, "long").await;
+    if timings.lazy_running != NEVER {
+        bed.phase("long", ExecutionPhase::Running).await;
+    }
+    bed.kill_operator().await;
+    go(&bed, "long");
+    gone(program).await;
+    bed.start_operator();
+    let status = bed.finished("long").await;
+    assert_eq!(status.reason, Some(Reason::Completed), "{:?}", status.failure);
+    assert_eq!(status.stdout.unwrap().text, "before\nafter\n");
+    let files: Vec<_> = status.files.into_iter().map(|file| file.path).collect();
+    assert_eq!(files, ["kept.txt"], "{:?}", status.files_skipped);
+    assert_eq!(starts(&bed, "long"), 1);
 }
 
 #[test]
@@ -109,39 +118,79 @@ fn what_ran_unshown_when_operator_and_node_died_is_lost_and_not_run_again() {
     });
 }
 
-#[test]
-#[ignore = "`sole_operator` promises that there is no second one; takeover by lease is for a real API server to show"]
-fn an_operator_that_was_replaced_is_refused_by_the_executors_and_ends() {
-    alone(async {
-        let mut bed = Bed::new(3, 8).await;
-        bed.create("long", waiting(&bed, "long")).await;
-        let status = bed.phase("long", ExecutionPhase::Running).await;
-        let pod = bed.pods().get(&status.pod_name.unwrap()).await.unwrap();
-        bed.ready(3).await;
-        let key = signing_key(&bed).await;
-        assert!(inventory(&key, &pod, 1).await.is_none(), "the first operator has the first epoch");
+/// A Lease that ends soon, so that nobody waits long for it.
+fn short_lease() -> Timings {
+    let seconds = Duration::from_secs;
+    Timings { lease: seconds(3), lease_renew: seconds(1), takeover_margin: seconds(1), ..Timings::default() }
+}
 
-        let first = bed.operator.take().unwrap();
-        bed.start_operator();
-        let names: BTreeMap<_, _> = (0..3).map(|n| (n, format!("contended-{n}"))).collect();
-        for name in names.values() {
+#[test]
+fn when_the_leader_goes_the_next_one_takes_over_and_no_program_starts_twice() {
+    alone(async {
+        let mut bed = Bed::elected(short_lease(), 3, 8).await;
+        let key = signing_key(&bed).await;
+        let second = bed.another_operator("second");
+        let long = ["long-0", "long-1", "long-2", "long-3"];
+        for name in long {
+            bed.create(name, waiting(&bed, name)).await;
+            started(&bed, name).await;
+        }
+        let pod = bed.phase("long-1", ExecutionPhase::Running).await.pod_name.unwrap();
+        let pod = bed.pods().get(&pod).await.unwrap();
+        assert_eq!(inventory(&key, &pod, 1).await, None, "the first operator has the first epoch");
+        // Some of these are sent, run or end in the moment in which the leader goes.
+        let short: Vec<_> = (0..6).map(|number| format!("short-{number}")).collect();
+        for name in &short {
             bed.create(name, counting(&bed, name)).await;
         }
-        let ended = soon(first.ended).await.unwrap();
-        assert!(matches!(ended, Err(OperatorError::Lease(_))), "{ended:?}");
-        eventually("the token of the first operator is refused", async || {
+        assert_eq!(holder(&bed).await.as_deref(), Some("first"));
+        bed.kill_operator().await;
+        bed.create("late", counting(&bed, "late")).await;
+        go(&bed, "long-0");
+
+        eventually("the second takes the Lease", async || holder(&bed).await.as_deref() == Some("second"))
+            .await;
+        eventually("the tokens of the first are refused", async || {
             inventory(&key, &pod, 1).await == Some(ErrorCode::OldEpoch)
         })
         .await;
-        assert!(inventory(&key, &pod, 2).await.is_none());
-
-        go(&bed, "long");
-        for name in names.values().map(String::as_str).chain(["long"]) {
+        long.iter().skip(1).for_each(|name| go(&bed, name));
+        for name in long.into_iter().chain(short.iter().map(String::as_str)).chain(["late"]) {
             let status = bed.finished(name).await;
             assert_eq!(status.reason, Some(Reason::Completed), "{name}: {:?}", status.failure);
             assert_eq!(starts(&bed, name), 1, "{name}");
         }
+        assert!(!second.ended.is_finished(), "the second still leads");
     });
+}
+
+#[test]
+fn a_leader_that_loses_its_lease_ends_and_its_programs_go_on() {
+    alone(async {
+        let mut bed = Bed::elected(short_lease(), 1, 2).await;
+        bed.create("long", waiting(&bed, "long")).await;
+        started(&bed, "long").await;
+        let first = bed.operator.take().unwrap();
+        let stolen = Patch::Merge(json!({"spec": {"holderIdentity": "thief"}}));
+        leases(&bed).patch("carrel-operator", &PatchParams::default(), &stolen).await.unwrap();
+        let ended = soon(first.ended).await.unwrap();
+        assert!(matches!(ended, Err(OperatorError::Lease(_))), "{ended:?}");
+        // Nobody renews what the thief has.
+        bed.start_operator();
+        go(&bed, "long");
+        let status = bed.finished("long").await;
+        assert_eq!(status.reason, Some(Reason::Completed), "{:?}", status.failure);
+        assert_eq!(starts(&bed, "long"), 1);
+    });
+}
+
+fn leases(bed: &Bed) -> Api<Lease> {
+    Api::namespaced(bed.client(), "carrel-system")
+}
+
+/// Who has the Lease.
+async fn holder(bed: &Bed) -> Option<String> {
+    leases(bed).get("carrel-operator").await.unwrap().spec?.holder_identity
 }
 
 /// What the operators of this API sign with.
