@@ -19,15 +19,15 @@ DATA_DIR ?= .carrel
 CARGO_FLAGS ?=
 
 CARGO_BUILD := cargo build --release $(CARGO_FLAGS)
-KUBECTL_VERSION := $(shell sed -n 's,^\tk8s.io/kubectl v0\.,v1.,p' tests/cluster/go.mod)
+KUBECTL_VERSION := $(shell sed -n 's,^\tk8s.io/kubernetes v,v,p' tests/cluster/go.mod)
 VERSION_PACKAGE := k8s.io/component-base/version
 RUST_LOG_FILE := target/test-rust.log
 PYTHON_LOG_FILE := target/test-python.log
 
-.PHONY: help build carrel python tools run test bench lint fmt generate clean
+.PHONY: help build carrel python tools run test cluster-up cluster-down cluster-check bench lint fmt generate clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 build: carrel python ## Build target/release/carrel and the Python environment target/python
 
@@ -64,18 +64,28 @@ fmt: ## Format the sources
 generate: ## Write the committed files that are made from the sources
 	cargo run --release $(CARGO_FLAGS) -p crds --bin crdgen -- crds/golden
 
+# With KUBECONFIG in the environment that cluster is used, and nothing is built.
+cluster-up: ## Start a Kubernetes of one node on this machine, as root; print its KUBECONFIG
+	@tests/cluster/cluster.sh up
+
+cluster-down: ## End it, and remove all it has made but target/cluster
+	@tests/cluster/cluster.sh down
+
+cluster-check: cluster-up ## Check that it works, that pod traffic stays here, that it recovers
+	@tests/cluster/cluster.sh check
+
 # Tests drive the API with kubectl as people do. Where there is none it is built from its own module.
 tools:
 	@if command -v kubectl >/dev/null; then :; \
 	elif command -v go >/dev/null; then $(MAKE) --no-print-directory target/tools/kubectl; \
 	else echo "The tests need kubectl, and there is no Go to build it: install one of the two." >&2; exit 1; fi
 
-target/tools/kubectl: tests/cluster/main.go tests/cluster/go.mod tests/cluster/go.sum
+target/tools/kubectl: tests/cluster/kubectl/main.go tests/cluster/go.mod tests/cluster/go.sum
 	@echo "building kubectl $(KUBECTL_VERSION), a few minutes the first time"
 	cd tests/cluster && go build -trimpath -buildvcs=false -o $(CURDIR)/$@ -ldflags "-s -w \
 	    -X $(VERSION_PACKAGE).gitVersion=$(KUBECTL_VERSION) \
 	    -X $(VERSION_PACKAGE).gitMajor=$(word 1,$(subst ., ,$(KUBECTL_VERSION:v%=%))) \
-	    -X $(VERSION_PACKAGE).gitMinor=$(word 2,$(subst ., ,$(KUBECTL_VERSION)))"
+	    -X $(VERSION_PACKAGE).gitMinor=$(word 2,$(subst ., ,$(KUBECTL_VERSION)))" ./kubectl
 
 clean: ## Remove everything that was built; what `make run` stored stays
 	rm -rf target

@@ -1,5 +1,5 @@
-// Builds kubectl from its own module, for machines that have none: the tests that
-// drive the API as people do need it, and a package of it may be missing or too old.
+// Command kubectl is for machines that have none and need no cluster: the tests that drive the API as
+// people do want it, and a package of it may be missing or too old.
 package main
 
 import (
