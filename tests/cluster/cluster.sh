@@ -37,11 +37,20 @@ wait_until() { # SECONDS WHAT COMMAND...
 
 only_root() { [ "$(id -u)" -eq 0 ] || die "only root can run a node"; }
 
+# Waits for the one who holds the lock, and gives up the one held before.
+lock() { # FILE
+    mkdir -p "${1%/*}"
+    exec 9>"$1"
+    flock -w 1800 9 || die "another call holds $1 for too long"
+}
+
 # One at a time on a machine: addresses, ports and the names of rules are fixed.
-lock() {
-    mkdir -p /run/lock
-    exec 9>/run/lock/carrel-cluster
-    flock -w 900 9 || die "another call holds the lock"
+lock_machine() { lock /run/lock/carrel-cluster; }
+
+build() {
+    lock "$work/lock"
+    install_packages
+    build_all
 }
 
 is_elsewhere() { [ -n "${KUBECONFIG-}" ] && [ "$KUBECONFIG" != "$kubeconfig" ]; }
@@ -105,9 +114,8 @@ command_up() { ## Start the cluster, or print where the running one is
         return
     fi
     only_root
-    lock
-    install_packages
-    build_all
+    build
+    lock_machine
     if ! is_running; then
         local owner
         owner=$(cat "$records/root" 2>/dev/null || true)
@@ -124,14 +132,12 @@ command_up() { ## Start the cluster, or print where the running one is
 
 command_down() { ## End it and remove all but what was built and the logs
     only_root
-    lock
+    lock_machine
     remove_all
 }
 
 command_build() { ## Build what is missing
-    lock
-    install_packages
-    build_all
+    build
 }
 
 command_packages() { ## Install the Debian packages that are missing
@@ -139,14 +145,14 @@ command_packages() { ## Install the Debian packages that are missing
 }
 
 command_start() { ## COMPONENT: start it and wait until it answers
-    lock
+    lock_machine
     is_component "${1-}"
     start "$1"
     wait_for "$1"
 }
 
 command_stop() { ## COMPONENT: end it with SIGTERM
-    lock
+    lock_machine
     is_component "${1-}"
     stop_component "$1"
 }
