@@ -26,9 +26,12 @@ use kube::{
     Api, Client, ResourceExt,
     runtime::{WatchStreamExt, watcher},
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{Id, JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 mod address;
 mod decide;
@@ -92,7 +95,9 @@ type Stop = watch::Receiver<Option<Duration>>;
 /// The workers of the pods that live, by pod uid.
 #[derive(Default)]
 struct Workers {
-    tasks: JoinSet<String>,
+    tasks: JoinSet<()>,
+    /// Whose each task is; with the pod, when something can still be said of it should the task panic.
+    owners: HashMap<Id, (String, Option<Pod>)>,
     stops: HashMap<String, watch::Sender<Option<Duration>>>,
     /// What the list that is under way has named so far.
     listed: HashSet<String>,
@@ -117,7 +122,7 @@ impl Node {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                Some(ended) = workers.tasks.join_next() => workers.forget(ended),
+                Some(ended) = workers.tasks.join_next_with_id() => self.ended(ended, &mut workers),
                 event = events.try_next() => match event {
                     Ok(Some(event)) => self.take(event, &mut workers),
                     Ok(None) => break,
@@ -154,7 +159,7 @@ impl Node {
         if workers.stops.contains_key(&uid) {
             workers.terminate(&uid, Duration::ZERO);
         } else {
-            workers.start(uid.clone(), |_| worker::remove_state(self.shared.clone(), uid));
+            workers.start(uid.clone(), None, |_| worker::remove_state(self.shared.clone(), uid));
         }
     }
 
@@ -169,41 +174,57 @@ impl Node {
         match decide::step(&pod, workers.stops.contains_key(&uid)) {
             Step::Nothing => {}
             Step::Terminate => workers.terminate(&uid, grace(&pod)),
-            Step::Start => workers.start(uid, |stop| worker::live(self.shared.clone(), pod, stop)),
-            Step::Bury => workers.start(uid, |_| worker::bury(self.shared.clone(), pod)),
-            Step::Remove => workers.start(uid, |_| worker::remove(self.shared.clone(), pod)),
+            Step::Start => self.start(pod, workers, worker::live),
+            Step::Bury => self.start(pod, workers, worker::bury),
+            Step::Remove => self.start(pod, workers, worker::remove),
+        }
+    }
+
+    fn start<F, T>(&self, pod: Pod, workers: &mut Workers, task: F)
+    where
+        F: FnOnce(Arc<Shared>, Pod, Stop) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
+        let uid = pod.uid().unwrap_or_default();
+        workers.start(uid, Some(pod.clone()), |stop| task(self.shared.clone(), pod, stop));
+    }
+
+    /// A worker has ended. One that panicked leaves a pod that nobody cares for, so another one says that it failed.
+    fn ended(&self, ended: Result<(Id, ()), JoinError>, workers: &mut Workers) {
+        let (id, panic) = match ended {
+            Ok((id, ())) => (id, None),
+            Err(error) => (error.id(), Some(error)),
+        };
+        let Some((uid, pod)) = workers.owners.remove(&id) else { return };
+        let stop = workers.stops.remove(&uid).and_then(|stop| *stop.borrow());
+        if let Some(error) = panic {
+            error!(pod_uid = uid, %error, "the worker of a pod panicked; the pod is given up");
+            let Some(pod) = pod else { return };
+            let shared = self.shared.clone();
+            workers.start(uid.clone(), None, |stop| worker::give_up(shared, pod, stop));
+            if let Some(grace) = stop {
+                workers.terminate(&uid, grace);
+            }
         }
     }
 }
 
 impl Workers {
-    fn start<F, T>(&mut self, uid: String, task: F)
+    fn start<F, T>(&mut self, uid: String, pod: Option<Pod>, task: F)
     where
         F: FnOnce(Stop) -> T,
         T: Future<Output = ()> + Send + 'static,
     {
         let (sender, receiver) = watch::channel(None);
         self.stops.insert(uid.clone(), sender);
-        let work = task(receiver);
-        self.tasks.spawn(async move {
-            work.await;
-            uid
-        });
+        let id = self.tasks.spawn(task(receiver)).id();
+        self.owners.insert(id, (uid, pod));
     }
 
     fn terminate(&self, uid: &str, grace: Duration) {
         if let Some(sender) = self.stops.get(uid) {
             // A grace is only ever shortened.
             sender.send_modify(|stop| *stop = Some(stop.map_or(grace, |earlier| earlier.min(grace))));
-        }
-    }
-
-    fn forget(&mut self, ended: Result<String, tokio::task::JoinError>) {
-        match ended {
-            Ok(uid) => {
-                self.stops.remove(&uid);
-            }
-            Err(error) => warn!(%error, "the worker of a pod failed"),
         }
     }
 
@@ -224,3 +245,6 @@ fn grace(pod: &Pod) -> Duration {
     let seconds = pod.metadata.deletion_grace_period_seconds.and_then(|s| u64::try_from(s).ok());
     Duration::from_secs(seconds.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

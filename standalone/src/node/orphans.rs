@@ -33,14 +33,21 @@ impl Children {
 
     /// Forgets a child that has been waited for, and kills what it left behind.
     pub(super) async fn remove(&self, pid: i32) {
+        self.release(pid);
+        self.sweep().await;
+    }
+
+    /// Forgets a child: from now on it is an orphan, if it still lives.
+    pub(super) fn release(&self, pid: i32) {
+        self.0.lock().remove(&pid);
+    }
+
+    /// Kills all orphans.
+    pub(super) async fn sweep(&self) {
         let children = self.clone();
-        let complete = tokio::task::spawn_blocking(move || {
-            let mut known = children.0.lock();
-            known.remove(&pid);
-            executor::kill_orphans(&known)
-        });
+        let complete = tokio::task::spawn_blocking(move || executor::kill_orphans(&children.0.lock()));
         if !complete.await.unwrap_or(false) {
-            error!(executor = pid, "something that a killed executor left could not be killed");
+            error!("something that a killed executor left could not be killed");
         }
     }
 }

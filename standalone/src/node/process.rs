@@ -24,6 +24,15 @@ pub(super) struct Executor {
     children: Children,
 }
 
+impl Drop for Executor {
+    /// Nobody waits any more for the process of a worker that panicked, so its number must not be kept.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.children.release(self.pid);
+        }
+    }
+}
+
 impl Executor {
     /// Starts the executor of `pod` with its state in `state`.
     pub(super) fn start(

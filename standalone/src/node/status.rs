@@ -53,6 +53,11 @@ impl Ended {
     pub(super) fn unknown(message: String) -> Self {
         Self { code: 137, signal: Some(9), reason: "ContainerStatusUnknown", message }
     }
+
+    /// A process that was killed because the node itself failed over it.
+    pub(super) fn node_error(message: String) -> Self {
+        Self { reason: "NodeError", ..Self::unknown(message) }
+    }
 }
 
 /// The process has ended.
