@@ -1,8 +1,17 @@
 //! The command line of `carrel`. Each setting is also an environment variable; a flag wins.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use api_shim::config::{
+    Environment, Flags,
+    settings::{ALL, Setting},
+};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+
+use crate::serve::has_no_effect;
+
+/// The exit code for a command line or a setting that is wrong, as clap has it.
+pub const WRONG_USAGE: u8 = 2;
 
 /// Run programs in sandboxes on this machine: over HTTP, with kubectl, or from a shell.
 #[derive(Debug, Parser)]
@@ -38,9 +47,6 @@ pub struct ServeArgs {
     /// Where everything is kept: objects, files, keys. Nothing is written elsewhere.
     #[arg(long, env = "CARREL_DATA_DIR", default_value_os_t = default_data_dir())]
     pub data_dir: PathBuf,
-    /// HTTP addresses, one or several with commas; port 0 takes a free one.
-    #[arg(long, env = "CARREL_HTTP_LISTEN", value_delimiter = ',', default_value = "127.0.0.1:8000")]
-    pub http_listen: Vec<SocketAddr>,
     /// Address of the Kubernetes API; port 0 takes a free one.
     #[arg(long, env = "CARREL_KUBE_LISTEN", default_value = "127.0.0.1:6443")]
     pub kube_listen: SocketAddr,
@@ -53,12 +59,105 @@ pub struct ServeArgs {
     /// Run one example once everything is up, and show how to run more.
     #[arg(long)]
     pub demo: bool,
+    /// Settings of the HTTP front.
+    #[command(flatten)]
+    pub front: FrontFlags,
 }
 
 const SERVE_EXAMPLES: &str = "Examples:
+  AUTH_TOKEN=secret carrel serve --max-concurrent-executions 4
   carrel serve --http-listen 127.0.0.1:8000,127.0.0.1:50081
   carrel serve --data-dir ./state --http-listen 127.0.0.1:0 --kube-listen 127.0.0.1:0
   kubectl --kubeconfig ./state/kubeconfig get cex";
+
+/// The settings of the HTTP front as flags. Each is a variable too, which the front reads by itself.
+#[derive(Debug, Clone, Default)]
+pub struct FrontFlags {
+    flags: Flags,
+    given: BTreeSet<&'static str>,
+}
+
+impl FrontFlags {
+    /// The address and nothing else.
+    pub(crate) fn listening_on(address: SocketAddr) -> Self {
+        let mut this = Self::default();
+        if let Some(setting) = ALL.iter().find(|setting| setting.flag == HTTP_LISTEN) {
+            this.flags.set(setting, address.to_string());
+            this.given.insert(setting.flag);
+        }
+        this
+    }
+
+    /// As the front takes them.
+    pub(crate) fn flags(&self) -> &Flags {
+        &self.flags
+    }
+
+    /// The names under which a setting is set, that which counts first.
+    pub(crate) fn names(&self, setting: &Setting, set: Environment<'_>) -> Vec<String> {
+        let flag = self.given.contains(setting.flag).then(|| format!("--{}", setting.flag));
+        let inherited = setting.inherited.iter().map(|&name| name.to_owned());
+        let variables = std::iter::once(setting.own_variable()).chain(inherited);
+        flag.into_iter().chain(variables.filter(|name| set(name).is_some())).collect()
+    }
+}
+
+const HTTP_LISTEN: &str = "http-listen";
+const HTTP_LISTEN_HELP: &str = "HTTP addresses, one or several with commas; port 0 takes a free one [env: \
+                                CARREL_HTTP_LISTEN, APP_HTTP_LISTEN_ADDR, HOST and PORT] [default: 127.0.0.1:8000]";
+
+impl Args for FrontFlags {
+    /// `-h` shows the address alone, `--help` whatever has an effect.
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let command = Flags::augment_args(command.next_help_heading("Settings of the HTTP front"));
+        command.mut_args(|arg| match ALL.iter().find(|setting| arg.get_id() == setting.flag) {
+            None => arg,
+            Some(setting) if setting.flag == HTTP_LISTEN => {
+                arg.help_heading(None::<&str>).help(HTTP_LISTEN_HELP).value_name("ADDRESS")
+            }
+            Some(setting) => arg.hide_short_help(true).hide(has_no_effect(setting).is_some()),
+        })
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for FrontFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = ALL.iter().map(|setting| setting.flag);
+        let given =
+            given.filter(|flag| matches.get_one::<String>(flag).is_some_and(|value| !value.is_empty()));
+        Ok(Self { flags: Flags::from_arg_matches(matches)?, given: given.collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Cli {
+    /// Reads the command line. A variable that is empty counts as not set.
+    #[must_use]
+    pub fn read() -> Self {
+        let command = without_empty(Self::command(), |name| std::env::var_os(name));
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+fn without_empty(
+    command: clap::Command,
+    variable: impl Fn(&std::ffi::OsStr) -> Option<std::ffi::OsString> + Copy,
+) -> clap::Command {
+    command.mut_subcommands(|command| {
+        command.mut_args(|arg| {
+            let empty = arg.get_env().and_then(variable).is_some_and(|value| value.is_empty());
+            if empty { arg.env(Resettable::Reset) } else { arg }
+        })
+    })
+}
 
 /// Settings of `carrel run`.
 #[derive(Debug, Clone, Args)]
@@ -92,7 +191,7 @@ const RUN_EXAMPLES: &str = "Examples:
   echo 'print(6 * 7)' | carrel run -
 
 Exit codes: the program's own; 128 + N when signal N ended it; 124 when its time was up;
-125 when it could not be run; 130 when Ctrl-C ended it; 2 when the command line is wrong.";
+125 when it could not be run; 130 when Ctrl-C ended it, 143 when SIGTERM did; 2 when the command line is wrong.";
 
 /// `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,9 +268,27 @@ mod tests {
     }
 
     #[test]
-    fn several_http_addresses_are_taken() {
-        let cli = Cli::try_parse_from(["carrel", "serve", "--http-listen", "127.0.0.1:0,[::1]:0"]).unwrap();
-        let Command::Serve(args) = cli.command else { panic!("not serve") };
-        assert_eq!(args.http_listen.len(), 2);
+    fn an_empty_variable_is_not_set() {
+        let bare = |empty: &'static [&str]| {
+            let command = without_empty(Cli::command(), |name| {
+                empty.iter().any(|known| name == *known).then(std::ffi::OsString::new)
+            });
+            let serve = command.find_subcommand("serve").unwrap().clone();
+            serve.get_arguments().filter(|arg| arg.get_env().is_some()).count()
+        };
+        assert_eq!(bare(&["CARREL_DATA_DIR", "CARREL_PYTHON"]) + 2, bare(&[]));
+    }
+
+    #[test]
+    fn help_shows_what_works_here_and_its_short_form_little_of_that() {
+        let command = Cli::command();
+        let mut serve = command.find_subcommand("serve").unwrap().clone();
+        let (short, long) = (serve.render_help().to_string(), serve.render_long_help().to_string());
+        for text in [&short, &long] {
+            assert!(text.contains("--http-listen") && text.contains("[default: 127.0.0.1:8000]"), "{text}");
+            assert!(!text.contains("--executor-image") && !text.contains("--grpc-listen"), "{text}");
+        }
+        assert!(long.contains("--max-output-bytes") && long.contains("AUTH_TOKEN"), "{long}");
+        assert!(!short.contains("--max-output-bytes"), "{short}");
     }
 }

@@ -2,13 +2,11 @@
 //!
 //! Both hold or lead to a credential, so both are readable by their owner alone.
 
-use std::{
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::private_file;
 
 /// The addresses that a service chose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +52,8 @@ impl Endpoints {
     pub fn write(&self, data_dir: &Path) -> Result<(), EndpointsError> {
         let path = endpoints_file(data_dir);
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
-        text.and_then(|text| write_private(&path, &text)).map_err(|source| EndpointsError { path, source })
+        text.and_then(|text| private_file::write(&path, &text))
+            .map_err(|source| EndpointsError { path, source })
     }
 
     /// Reads what a service wrote. That it wrote something does not say that it still runs.
@@ -63,16 +62,6 @@ impl Endpoints {
         let read = std::fs::read(&path).and_then(|text| Ok(serde_json::from_slice(&text)?));
         read.map_err(|source| EndpointsError { path, source })
     }
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let temporary = path.with_extension("new");
-    let _ = std::fs::remove_file(&temporary);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
 }
 
 #[cfg(test)]

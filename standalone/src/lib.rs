@@ -6,6 +6,7 @@ pub mod api;
 pub mod args;
 pub mod endpoints;
 pub mod node;
+pub mod private_file;
 pub mod python;
 pub mod run;
 pub mod serve;

@@ -25,7 +25,7 @@ const WARM_UP: usize = 10;
 
 #[tokio::main]
 async fn main() {
-    let options = Options { args: vec!["--warm-sandboxes".into(), "8".into()], env: vec![] };
+    let options = Options { args: vec!["--warm-sandboxes".into(), "8".into()], ..Options::default() };
     let carrel = Carrel::start_with(&options);
     let client = http();
     for _ in 0..WARM_UP {

@@ -1,6 +1,7 @@
 //! A real `carrel serve` in a folder of its own.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Instant,
@@ -26,6 +27,8 @@ pub struct Options {
     pub args: Vec<String>,
     /// Further environment variables.
     pub env: Vec<(String, String)>,
+    /// A program that starts the service, with its own arguments; without one it is started as it is.
+    pub starter: Vec<String>,
 }
 
 /// A running service. Dropping it ends it and everything it started.
@@ -63,7 +66,9 @@ impl Carrel {
             .append(true)
             .open(dir.join("test.log"))
             .expect("a log file in the data folder");
-        let child = Command::new(carrel_binary())
+        let mut words = options.starter.iter().map(OsString::from).chain([carrel_binary().into_os_string()]);
+        let child = Command::new(words.next().expect("a program"))
+            .args(words)
             .args(["serve", "--http-listen", "127.0.0.1:0", "--kube-listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir)
             .args(&options.args)
@@ -156,6 +161,18 @@ impl Carrel {
     pub fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().expect("the service can be waited for");
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the service can be waited for") {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "carrel serve does not end:\n{}", self.log());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
     }
 
     /// Ends it as Ctrl-C does and waits for its end.

@@ -9,7 +9,11 @@ use std::{
     time::Instant,
 };
 
-use e2e::{Carrel, carrel_binary};
+use e2e::{Carrel, Options, carrel_binary, eventually};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 /// Runs `carrel run` with `args`, the data folder and `input`.
 fn run(data_dir: &Path, args: &[&str], input: &str) -> Output {
@@ -144,6 +148,80 @@ fn serve_refuses_what_would_be_unsafe_or_in_the_way() {
     let busy = serve(&["--data-dir", fresh, "--http-listen", &taken, "--kube-listen", "127.0.0.1:0"]);
     assert!(busy.contains("cannot listen on") && busy.contains(&taken), "{busy}");
     assert!(carrel.log().contains("NOT ISOLATED"), "{}", carrel.log());
+}
+
+#[tokio::test]
+async fn a_service_with_a_token_shows_its_example_and_asks_everybody_else_for_it() {
+    let options = Options {
+        args: vec!["--demo".into()],
+        env: vec![("AUTH_TOKEN".into(), "secret".into()), ("APP_EXECUTOR_IMAGE".into(), "x".into())],
+        ..Options::default()
+    };
+    let carrel = Carrel::start_with(&options);
+    let body = r#"{"code": "print(6 * 7)", "timeout_ms": 30000}"#;
+    assert_eq!(carrel.post("/v1/execute", body).await.0, 401);
+    let asked = e2e::service::http().post(carrel.url("/v1/execute")).bearer_auth("secret").body(body);
+    assert_eq!(asked.send().await.unwrap().status(), 200);
+    let log = eventually("the example", async || {
+        let log = carrel.log();
+        (log.contains("Ctrl-C ends the service") || log.contains("could not be run")).then_some(log)
+    })
+    .await;
+    assert!(log.contains("4210") && log.contains("Bearer $AUTH_TOKEN"), "{log}");
+    assert!(!log.contains("secret"), "{log}");
+    assert_eq!(log.matches("APP_EXECUTOR_IMAGE is set and has no effect").count(), 1, "{log}");
+}
+
+#[test]
+fn a_setting_that_cannot_be_read_or_meant_stops_the_service() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, value, expected) in [
+        ("PORT", "many", "PORT: \"many\": expected a port"),
+        ("HOST", "0.0.0.0", "HOST 0.0.0.0:8000 is not a loopback address"),
+        ("EXECUTOR_BACKEND", "docker", "there is no Docker backend"),
+        ("PYTHON_EXECUTOR_DOCKER_RUN_ARGS", "--read-only", "PYTHON_EXECUTOR_DOCKER_RUN_ARGS"),
+    ] {
+        let mut command = Command::new(carrel_binary());
+        command.args(["serve", "--kube-listen", "127.0.0.1:0", "--data-dir"]).arg(dir.path());
+        let output = command.env(name, value).stdin(Stdio::null()).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(expected) && said.contains("carrel serve --help"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn a_run_that_is_interrupted_or_cannot_start_says_so_with_its_exit_code() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let missing = run(nowhere.path(), &["-", "--python", "/does/not/exist"], "print(1)");
+    assert_eq!(missing.status.code(), Some(125), "{}", text(&missing.stderr));
+    let carrel = Carrel::start();
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let mut child = Command::new(carrel_binary())
+            .args(["run", "--data-dir"])
+            .arg(carrel.dir())
+            .arg("-")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(b"import time\nprint('here', flush=True)\ntime.sleep(600)")
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "here");
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+    }
+    let kubectl = carrel.kubectl();
+    let all = ["wait", "--for=condition=Finished", "cex", "--all", "--timeout=60s"];
+    let _ = kubectl.run(&all, "");
+    let reasons = kubectl.run(&["get", "cex", "-o", "jsonpath={.items[*].status.reason}"], "");
+    assert_eq!(reasons, "Cancelled Cancelled");
 }
 
 #[test]

@@ -96,7 +96,7 @@ async fn a_service_killed_in_the_middle_loses_no_object_and_runs_nothing_twice()
 async fn executions_that_waited_when_the_service_was_killed_run_once_afterwards() {
     let dir = tempfile::tempdir().unwrap();
     let marks: Vec<_> = (0..6).map(|n| dir.path().join(format!("mark{n}"))).collect();
-    let one = Options { args: vec!["--warm-sandboxes".into(), "1".into()], env: vec![] };
+    let one = Options { args: vec!["--warm-sandboxes".into(), "1".into()], ..Options::default() };
     let mut carrel = Carrel::start_in(dir.path(), &one);
     let names: Vec<_> = marks.iter().map(|m| carrel.kubectl().create(&execution(&marked(m, 0.2)))).collect();
     carrel.kill();
@@ -113,7 +113,7 @@ async fn executions_that_waited_when_the_service_was_killed_run_once_afterwards(
 #[tokio::test]
 async fn every_acknowledged_object_survives_a_kill_at_any_moment() {
     let dir = tempfile::tempdir().unwrap();
-    let off = Options { args: vec!["--warm-sandboxes".into(), "0".into()], env: vec![] };
+    let off = Options { args: vec!["--warm-sandboxes".into(), "0".into()], ..Options::default() };
     let mut acknowledged = Vec::new();
     for round in 0..5 {
         let mut carrel = Carrel::start_in(dir.path(), &off);
@@ -133,18 +133,45 @@ async fn every_acknowledged_object_survives_a_kill_at_any_moment() {
     }
 }
 
+/// The processes whose command line has `word`, inside of sandboxes too.
+fn processes_with(word: &str) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).into_owned()).filter(|line| line.contains(word)).collect()
+}
+
 #[tokio::test]
 async fn ctrl_c_ends_everything_that_was_started() {
     let mut carrel = Carrel::start();
     let dir = tempfile::tempdir().unwrap();
+    // The folder's name is like no other, so it finds the processes again, in whatever sandbox they are.
+    let word = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
     let mark = dir.path().join("mark");
-    let _ = carrel.kubectl().create(&execution(&marked(&mark, 30.0)));
+    // A child that leaves nothing of its ancestors: another session, and a parent that has ended.
+    let code = format!(
+        "import os, subprocess, sys, time\n\
+         if os.fork() == 0:\n  \
+           os.setsid()\n  \
+           if os.fork() == 0:\n    \
+             os.execv(sys.executable, [sys.executable, '-c', 'import time; time.sleep(600)', '{word}'])\n  \
+           os._exit(0)\n\
+         os.wait()\n\
+         while True:\n  \
+           found = subprocess.run(['bash', '-c', 'cat /proc/[0-9]*/cmdline'], capture_output=True).stdout\n  \
+           if b'time.sleep(600)\\0{word}' in found: break\n\
+         open({:?}, 'a').write('started\\n')\n\
+         time.sleep(600)",
+        mark.display().to_string()
+    );
+    let _ = carrel.kubectl().create(&execution(&json!({ "code": code })));
     await_start(&mark).await;
+    assert_eq!(processes_with(&word).len(), 1, "the child that detached itself");
     let mut below = executors(carrel.pid());
     below.extend(below.clone().into_iter().flat_map(executors));
     assert!(below.len() >= 2, "an executor and its program: {below:?}");
     let status = carrel.interrupt();
     assert!(status.success(), "{status}: {}", carrel.log());
+    assert_eq!(processes_with(&word), Vec::<String>::new());
     eventually("all processes to be gone", async || {
         below.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()).then_some(())
     })

@@ -30,6 +30,12 @@ impl Core {
         self.options.clock.now()
     }
 
+    /// Refuses everything once a commit has failed, as an API server does that has lost its database: what is in
+    /// memory may not be what is on the disk.
+    pub(crate) fn usable(&self) -> Result<()> {
+        self.store.failure().map_or(Ok(()), |cause| Err(StatusError::internal(cause)))
+    }
+
     pub(crate) fn get(&self, kind: &Kind, name: &ObjectName) -> Result<Arc<Object>> {
         self.store.get(&kind.resource, name).ok_or_else(|| StatusError::not_found(kind, &name.name))
     }

@@ -44,7 +44,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut positions: HashMap<ResourceId, u64> = HashMap::new();
     let mut tasks = everything(&core.store.read(), &mut positions);
     loop {
-        let mut failed = HashSet::new();
+        let (mut raced, mut failed) = (HashSet::new(), HashSet::new());
         let outcomes = stream::iter(tasks.into_iter().map(|task| {
             let core = &core;
             async move { (perform(core, &task).await, task) }
@@ -53,12 +53,15 @@ pub(crate) async fn run(core: Arc<Core>) {
         .collect::<Vec<_>>()
         .await;
         for (outcome, task) in outcomes {
-            // Gone or changed in between: the event of that change brings it back if need be.
-            if let Err(error) = outcome
-                && !matches!(error.code, 404 | 409)
-            {
-                tracing::warn!(%error, ?task, "a clean-up failed and is tried again");
-                failed.insert(task);
+            match outcome {
+                Ok(()) => {}
+                Err(error) if error.code == 404 => {}
+                // Something changed in between. It may have been a dependent, whose event does not bring its owner back.
+                Err(error) if error.code == 409 => drop(raced.insert(task)),
+                Err(error) => {
+                    tracing::warn!(%error, ?task, "a clean-up failed and is tried again");
+                    failed.insert(task);
+                }
             }
         }
         if !failed.is_empty() {
@@ -69,6 +72,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         }
         tasks = news(&core.store.read(), &mut positions);
         tasks.extend(failed);
+        tasks.extend(raced);
         if tasks.is_empty() {
             tokio::select! {
                 () = core.stop.cancelled() => return,

@@ -4,8 +4,20 @@ use std::{collections::BTreeMap, fmt::Write};
 
 use parking_lot::Mutex;
 
-/// verb, group, version, resource, subresource, scope, code
-type Labels = (&'static str, String, String, String, u16);
+/// verb, group, resource, subresource, code. Clients choose none of them: what is in a path counts only as the
+/// resource or subresource that it is known as.
+type Labels = (&'static str, String, String, &'static str, u16);
+
+/// All subresources that there are.
+const SUBRESOURCES: [&str; 3] = ["finalize", "scale", "status"];
+
+/// The label for what a path has in the place of a subresource.
+pub(crate) fn subresource(asked: Option<&str>) -> &'static str {
+    match asked {
+        None => "",
+        Some(asked) => SUBRESOURCES.iter().find(|known| **known == asked).copied().unwrap_or("other"),
+    }
+}
 
 /// Counts answers.
 #[derive(Debug, Default)]
@@ -19,10 +31,10 @@ impl Metrics {
         verb: &'static str,
         group: &str,
         resource: &str,
-        subresource: &str,
+        subresource: &'static str,
         code: u16,
     ) {
-        let labels = (verb, group.to_owned(), resource.to_owned(), subresource.to_owned(), code);
+        let labels = (verb, group.to_owned(), resource.to_owned(), subresource, code);
         *self.requests.lock().entry(labels).or_insert(0) += 1;
     }
 
@@ -46,6 +58,15 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_client_makes_up_is_no_label() {
+        for (asked, label) in
+            [(None, ""), (Some("status"), "status"), (Some("x-1"), "other"), (Some(""), "other")]
+        {
+            assert_eq!(subresource(asked), label);
+        }
+    }
 
     #[test]
     fn answers_are_counted_by_their_labels() {

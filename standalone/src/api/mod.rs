@@ -30,7 +30,14 @@ mod tls;
 mod verbs;
 mod watch;
 
-use std::{collections::HashMap, convert::Infallible, io, net::IpAddr, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use rustls::ServerConfig;
@@ -49,9 +56,12 @@ use self::{
     core::Core,
     kinds::{Registry, custom},
     metrics::Metrics,
-    store::{ResourceId, Store},
+    store::{Disk, ResourceId, Store},
     tls::Credentials,
 };
+
+/// The file of the objects, below the API's folder.
+const DATABASE: &str = "api.redb";
 
 /// Why the API could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +83,19 @@ pub enum OpenError {
     Seed(#[source] StatusError),
 }
 
+/// The objects cannot be written any more, so the API accepts nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{cause}; what was acknowledged is kept in {file}: see to that disk (is it full?), then start again",
+    file = .file.display()
+)]
+pub struct StorageFailure {
+    /// Where the objects are.
+    pub file: PathBuf,
+    /// What the disk said.
+    pub cause: String,
+}
+
 /// Who a client in this process is; it appears in logs.
 #[derive(Debug, Clone)]
 pub struct Identity(String);
@@ -89,6 +112,7 @@ impl Identity {
 #[derive(Debug, Clone)]
 pub struct ApiServer {
     core: Arc<Core>,
+    file: Arc<Path>,
     _guard: Arc<StopOnDrop>,
 }
 
@@ -114,11 +138,21 @@ impl ApiServer {
         options: Options,
     ) -> Result<Self, OpenError> {
         std::fs::create_dir_all(dir)?;
+        let disk = Disk::open(&dir.join(DATABASE), options.commit_delay)?;
+        Self::open_on(disk, dir, definitions, options).await
+    }
+
+    async fn open_on(
+        disk: Disk,
+        dir: &Path,
+        definitions: Vec<CustomResourceDefinition>,
+        options: Options,
+    ) -> Result<Self, OpenError> {
         let custom = definitions.iter().map(custom::kind).collect::<Result<Vec<_>, _>>()?;
         let registry = Registry::new(custom);
         let resources: Vec<ResourceId> = registry.all().map(|kind| Arc::clone(&kind.resource)).collect();
         let kinds: HashMap<&str, _> = registry.all().map(|kind| (&*kind.resource, kind)).collect();
-        let store = Store::open(&dir.join("api.redb"), &options, &resources, |resource, mut value| {
+        let store = Store::open(disk, &options, &resources, |resource, mut value| {
             if let Some(kind) = kinds.get(resource).filter(|kind| kind.custom().is_some()) {
                 admission::fill_defaults(kind, &mut value);
             }
@@ -136,7 +170,14 @@ impl ApiServer {
         seed::namespaces(&core).await.map_err(OpenError::Seed)?;
         seed::definitions(&core, &definitions).await.map_err(OpenError::Seed)?;
         tokio::spawn(gc::run(Arc::clone(&core)));
-        Ok(Self { core, _guard: Arc::new(StopOnDrop(stop)) })
+        Ok(Self { core, file: dir.join(DATABASE).into(), _guard: Arc::new(StopOnDrop(stop)) })
+    }
+
+    /// Waits until the objects cannot be written any more. From then on every request for a resource is refused,
+    /// and only a new start helps: whoever runs the API should end.
+    pub async fn failed(&self) -> StorageFailure {
+        let cause = self.core.store.failed().await.as_ref().to_owned();
+        StorageFailure { file: self.file.to_path_buf(), cause }
     }
 
     /// A client that calls the API in this process: no network, the same semantics.
@@ -199,7 +240,5 @@ impl ApiServer {
     }
 }
 
-/// Writes a file that only its owner can read, such as a kubeconfig; it is whole or not there.
-pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    tls::write_private(path, text)
-}
+#[cfg(test)]
+mod storage_failure_tests;

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     core::Core,
-    discovery,
+    discovery, metrics,
     params::Params,
     respond::{self, Format},
     status_error::{Result, StatusError},
@@ -59,12 +59,12 @@ where
         .is_some_and(|query| query.split('&').any(|one| matches!(one, "watch=1" | "watch=true")));
     let verb = verbs::metric_verb(&parts.method, &target, watching);
     let (group, plural) = (target.kind.group.clone(), target.kind.plural.clone());
-    let subresource = target.subresource.clone().unwrap_or_default();
+    let subresource = metrics::subresource(target.subresource.as_deref());
     let answer = match resource(&core, &parts, target, body).await {
         Ok(response) => response,
         Err(error) => respond::refuse(&error),
     };
-    core.metrics.count(verb, &group, &plural, &subresource, answer.status().as_u16());
+    core.metrics.count(verb, &group, &plural, subresource, answer.status().as_u16());
     answer
 }
 
@@ -78,6 +78,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    core.usable()?;
     let params = Params::parse(&parts.uri)?;
     let format = Format::negotiate(text(&parts.headers, header::ACCEPT), &params)?;
     let body = read(body).await?;

@@ -2,10 +2,9 @@
 //! Nothing on loopback is trusted without them.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     net::IpAddr,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -19,6 +18,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use subtle::ConstantTimeEq;
+
+use crate::private_file;
 
 /// Why the credentials could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -136,18 +137,8 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> Result<String, TlsError>) ->
         Err(error) => return Err(TlsError::File(path.to_owned(), error)),
     }
     let text = make()?;
-    write_private(path, &text).map_err(|error| TlsError::File(path.to_owned(), error))?;
+    private_file::write(path, text.as_bytes()).map_err(|error| TlsError::File(path.to_owned(), error))?;
     Ok(text)
-}
-
-/// Writes a file that only its owner can read; it is whole or not there.
-pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]

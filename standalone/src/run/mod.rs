@@ -17,6 +17,8 @@ use kube::{
     runtime::wait::{Condition, await_condition},
 };
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use crate::args::RunArgs;
 
 mod live;
@@ -27,27 +29,54 @@ mod session;
 use live::Printer;
 use session::Session;
 
-/// Runs the command to its end.
-pub fn main(args: RunArgs) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(run(args))
+/// Runs the command to its end. Codes below 125 are the program's, so whatever goes wrong before it has one is 125.
+pub fn main(args: RunArgs) -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime");
+    let code = runtime.and_then(|runtime| runtime.block_on(run(args))).unwrap_or_else(|error| {
+        eprintln!("carrel: {error:#}");
+        outcome::NOT_RUN
+    });
+    ExitCode::from(code)
 }
 
-async fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let execution = match program::execution(&args) {
-        Ok(execution) => execution,
-        Err(error) => {
-            eprintln!("carrel: {error:#}");
-            return Ok(ExitCode::from(outcome::NOT_RUN));
-        }
+async fn run(args: RunArgs) -> anyhow::Result<u8> {
+    let execution = program::execution(&args)?;
+    let mut interrupts = Interrupts::new()?;
+    let session = tokio::select! {
+        session = Session::open(&args) => session?,
+        code = interrupts.next() => return Ok(code),
     };
-    let session = Session::open(&args).await?;
-    let result = follow(&session, &execution).await;
+    let result = follow(&session, &execution, &mut interrupts).await;
     session.close().await;
     result
 }
 
-/// Creates the execution, prints its output and waits for its end. Ctrl-C cancels it.
-async fn follow(session: &Session, execution: &CodeExecution) -> anyhow::Result<ExitCode> {
+/// The signals that end us before the program has ended.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for one and gives the exit code that says so.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => outcome::INTERRUPTED,
+            _ = self.terminate.recv() => outcome::TERMINATED,
+        }
+    }
+}
+
+/// Creates the execution, prints its output and waits for its end. A signal cancels it.
+async fn follow(
+    session: &Session,
+    execution: &CodeExecution,
+    interrupts: &mut Interrupts,
+) -> anyhow::Result<u8> {
     let api: Api<CodeExecution> = Api::default_namespaced(session.client());
     let created =
         api.create(&PostParams::default(), execution).await.context("cannot create the execution")?;
@@ -57,12 +86,12 @@ async fn follow(session: &Session, execution: &CodeExecution) -> anyhow::Result<
         end = finish(session, &api, &name, &uid, &mut printer) => {
             let finished = end?;
             printer.print_rest(finished.status.as_ref())?;
-            Ok(ExitCode::from(outcome::report(finished.status.as_ref(), &mut std::io::stderr())?))
+            Ok(outcome::report(finished.status.as_ref(), &mut std::io::stderr())?)
         }
-        _ = tokio::signal::ctrl_c() => {
+        code = interrupts.next() => {
             let cancel = serde_json::json!({ "spec": { "cancel": true } });
             api.patch(&name, &PatchParams::default(), &Patch::Merge(cancel)).await.context("cannot cancel")?;
-            Ok(ExitCode::from(outcome::INTERRUPTED))
+            Ok(code)
         }
     }
 }

@@ -12,6 +12,8 @@ const TIMED_OUT: u8 = 124;
 const KILLED: u8 = 137;
 /// We were interrupted.
 pub(super) const INTERRUPTED: u8 = 130;
+/// 128 + SIGTERM.
+pub(super) const TERMINATED: u8 = 143;
 
 /// The exit code for a finished execution; `messages` gets a sentence when the program did not simply end.
 pub(super) fn report(status: Option<&CodeExecutionStatus>, messages: &mut impl Write) -> std::io::Result<u8> {

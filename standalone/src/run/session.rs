@@ -10,9 +10,9 @@ use kube::{
 use secrecy::ExposeSecret;
 
 use crate::{
-    args::{RunArgs, ServeArgs},
+    args::{FrontFlags, RunArgs, ServeArgs},
     endpoints::{self, Endpoints},
-    serve::Service,
+    serve::{self, Service},
 };
 
 /// How long a service may take to say that it is there.
@@ -36,7 +36,10 @@ impl Session {
             return Ok(session);
         }
         let dir = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let service = Service::start(&own(args, dir.path())).await.context("cannot start")?;
+        let own = own(args, dir.path());
+        // Settings of a front that nobody will ask are not looked for.
+        let settings = serve::read_settings(&own, &|_| None)?;
+        let service = Service::start(&own, settings).await.context("cannot start")?;
         let endpoints = service.endpoints().clone();
         let mut session = Self::connect(dir.path(), endpoints).await?;
         session.own = Some((service, dir));
@@ -84,10 +87,10 @@ fn own(args: &RunArgs, data_dir: &std::path::Path) -> ServeArgs {
     let free = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
     ServeArgs {
         data_dir: data_dir.to_owned(),
-        http_listen: vec![free],
         kube_listen: free,
         python: args.python.clone(),
         warm_sandboxes: Some(1),
         demo: false,
+        front: FrontFlags::listening_on(free),
     }
 }

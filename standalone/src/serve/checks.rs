@@ -2,33 +2,24 @@
 
 use std::net::SocketAddr;
 
-/// Why the service does not start.
+/// An address that others can reach, for as long as programs are not isolated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
-    /// Others could send programs that nothing holds back.
-    #[error(
-        "{flag} {address} is not a loopback address: programs run NOT ISOLATED in this version, so only this \
-         machine may send them; use 127.0.0.1:{port}", port = .address.port()
-    )]
-    NotLoopback {
-        /// The setting.
-        flag: &'static str,
-        /// Its value.
-        address: SocketAddr,
-    },
-    /// Nothing would be listened on.
-    #[error("--http-listen names no address; use for example 127.0.0.1:8000")]
-    NoAddress,
+#[error(
+    "{setting} {address} is not a loopback address: programs run NOT ISOLATED in this version, so only this machine \
+     may send them; use 127.0.0.1:{port}", port = .address.port()
+)]
+pub(crate) struct Refusal {
+    /// What the address was set by.
+    pub setting: String,
+    /// It.
+    pub address: SocketAddr,
 }
 
-/// Refuses addresses that are not loopback, for as long as programs are not isolated.
-pub(super) fn addresses(http: &[SocketAddr], kube: SocketAddr) -> Result<(), Refusal> {
-    if http.is_empty() {
-        return Err(Refusal::NoAddress);
-    }
-    let all = http.iter().map(|a| ("--http-listen", *a)).chain([("--kube-listen", kube)]);
+/// Refuses addresses that are not loopback; `http_setting` is what the HTTP addresses were set by.
+pub(super) fn addresses(http_setting: &str, http: &[SocketAddr], kube: SocketAddr) -> Result<(), Refusal> {
+    let all = http.iter().map(|address| (http_setting, *address)).chain([("--kube-listen", kube)]);
     match all.into_iter().find(|(_, address)| !address.ip().to_canonical().is_loopback()) {
-        Some((flag, address)) => Err(Refusal::NotLoopback { flag, address }),
+        Some((setting, address)) => Err(Refusal { setting: setting.to_owned(), address }),
         None => Ok(()),
     }
 }
@@ -40,7 +31,7 @@ mod tests {
     fn check(text: &str) -> Result<(), Refusal> {
         let addresses: Vec<SocketAddr> =
             text.split(',').filter(|t| !t.is_empty()).map(|t| t.parse().unwrap()).collect();
-        super::addresses(&addresses, "127.0.0.1:0".parse().unwrap())
+        super::addresses("--http-listen", &addresses, "127.0.0.1:0".parse().unwrap())
     }
 
     #[test]
@@ -55,9 +46,9 @@ mod tests {
             let text = check(bad).unwrap_err().to_string();
             assert!(text.contains("NOT ISOLATED") && text.contains("use 127.0.0.1:"), "{text}");
         }
-        assert_eq!(check(""), Err(Refusal::NoAddress));
         let local = "127.0.0.1:0".parse().unwrap();
-        let text = super::addresses(&[local], "0.0.0.0:6443".parse().unwrap()).unwrap_err().to_string();
+        let text =
+            super::addresses("HOST", &[local], "0.0.0.0:6443".parse().unwrap()).unwrap_err().to_string();
         assert!(text.starts_with("--kube-listen 0.0.0.0:6443"), "{text}");
     }
 }

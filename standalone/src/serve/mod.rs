@@ -2,6 +2,7 @@
 //!
 //! | part | what is in this folder |
 //! |---|---|
+//! | settings of the HTTP front | `settings.rs`, `without_effect.rs` (pure) |
 //! | refusals before anything is started | `checks.rs` (pure) |
 //! | the parts and how they are joined | `service.rs` |
 //! | live output, from the operator to the shim | `live.rs` |
@@ -14,36 +15,58 @@ use std::{path::Path, process::ExitCode};
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, WRONG_USAGE};
+use settings::Settings;
 
 mod checks;
 mod demo;
 mod live;
 mod service;
+mod settings;
+mod without_effect;
 
 pub use service::Service;
+pub(crate) use settings::read as read_settings;
+pub(crate) use without_effect::why as has_no_effect;
 
 /// Serves until Ctrl-C or SIGTERM.
 pub fn main(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let _logs = telemetry::init("carrel")?;
-    tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(serve(args))
+    let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let settings = match read_settings(&args, &variable) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("carrel: {error}\nEvery setting: carrel serve --help");
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
+    };
+    let _logs = telemetry::init_with("carrel", settings.logs)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    tokio::runtime::Runtime::new().context("cannot start the runtime")?.block_on(serve(args, settings))
 }
 
-async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {
+async fn serve(args: ServeArgs, mut settings: Settings) -> anyhow::Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let demo = args.demo.then(|| demo::Demo::new(&mut settings.front.tokens));
     eprintln!("carrel: starting; data in {}", args.data_dir.display());
     let mut service = tokio::select! {
-        started = Service::start(&args) => started?,
+        started = Service::start(&args, settings) => started?,
         _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
     };
     announce(&service, &args.data_dir);
-    if args.demo {
-        demo::run(&service, &args.data_dir).await?;
-    }
+    let endpoints = service.endpoints().clone();
+    let run = async {
+        if let Some(demo) = demo {
+            demo.run(&endpoints, &args.data_dir).await;
+        }
+        std::future::pending::<()>().await;
+    };
     let failure = tokio::select! {
         failure = service.failed() => Some(failure),
+        () = run => None,
         _ = interrupt.recv() => None,
         _ = terminate.recv() => None,
     };

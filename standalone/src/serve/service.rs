@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use api_shim::{App, ShimConfig, config::Flags};
+use api_shim::{App, ShimConfig};
 use blobs::{Blobs, BlobsConfig};
 use crds::{SandboxPool, names};
 use kube::{
@@ -22,13 +22,13 @@ use serde_json::json;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{checks, live::InProcess};
+use super::{live::InProcess, settings::Settings};
 use crate::{
     api::{ApiServer, Identity},
     args::ServeArgs,
-    endpoints::{Endpoints, kubeconfig_file, write_private},
+    endpoints::{Endpoints, kubeconfig_file},
     node::{Node, NodeConfig},
-    python,
+    private_file, python,
 };
 
 /// The namespace that programs run in.
@@ -57,17 +57,15 @@ pub struct Service {
 
 impl Service {
     /// Starts every part, and returns when a program can be run.
-    pub async fn start(args: &ServeArgs) -> anyhow::Result<Self> {
-        checks::addresses(&args.http_listen, args.kube_listen)?;
-        let shim = shim_config()?;
+    pub async fn start(args: &ServeArgs, settings: Settings) -> anyhow::Result<Self> {
         let lock = lock(&args.data_dir)?;
-        let http = listen(&args.http_listen).await?;
+        let http = listen(&settings.http_listen).await?;
         let urls = http.iter().map(|l| url("http", l)).collect::<anyhow::Result<Vec<_>>>()?;
         let kube =
             TcpListener::bind(args.kube_listen).await.with_context(|| cannot_listen(args.kube_listen))?;
         let internal =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot open the internal port")?;
-        let api = ApiServer::open(&args.data_dir.join("api"), crds::definitions::all()).await?;
+        let api = open_api(&args.data_dir).await?;
         let endpoints = Endpoints {
             http: urls.first().cloned().unwrap_or_default(),
             http_all: urls,
@@ -83,11 +81,15 @@ impl Service {
             _lock: lock,
         };
         let (live, blobs) = service.start_back(args, &api, kube, internal).await?;
-        let wanted = ensure_pool(api.client(Identity::new("setup")), args.warm_sandboxes).await?;
-        let app = App::new(shim, api.client(Identity::new("shim")), blobs, Arc::new(live));
+        let wanted = ensure_pool(api.client(Identity::new("setup")), settings.warm_sandboxes).await?;
+        let front = ShimConfig { namespace: NAMESPACE.to_owned(), ..settings.front };
+        let app = App::new(front, api.client(Identity::new("shim")), blobs, Arc::new(live));
         let running = app.run(http, service.drain.clone());
         service.parts.spawn(async move { running.await.context("the HTTP front") });
-        await_sandbox(api.client(Identity::new("setup")), wanted).await?;
+        tokio::select! {
+            came = await_sandbox(api.client(Identity::new("setup")), wanted) => came?,
+            failure = service.failed() => return Err(failure),
+        }
         service.endpoints.write(&args.data_dir)?;
         Ok(service)
     }
@@ -136,14 +138,16 @@ impl Service {
         internal: TcpListener,
     ) -> anyhow::Result<(InProcess, Blobs)> {
         let data_dir = &args.data_dir;
-        write_private(&kubeconfig_file(data_dir), api.kubeconfig(&self.endpoints.kube).as_bytes())?;
+        private_file::write(&kubeconfig_file(data_dir), api.kubeconfig(&self.endpoints.kube).as_bytes())?;
         let blobs = Blobs::open(BlobsConfig::local(data_dir.join("blobs"))).await?;
         let stop = |this: &Self| this.shutdown.clone();
 
         let (serving, tls, ended) = (api.clone(), api.tls(kube.local_addr()?.ip())?, stop(self));
         self.parts.spawn(async move {
-            serving.serve(kube, tls, ended).await;
-            Ok(())
+            tokio::select! {
+                () = serving.serve(kube, tls, ended) => Ok(()),
+                failure = serving.failed() => Err(failure).context("the Kubernetes API"),
+            }
         });
 
         let node = Node::new(api.client(Identity::new("node")), node_config(args)?);
@@ -197,7 +201,8 @@ fn url(scheme: &str, listener: &TcpListener) -> anyhow::Result<String> {
 
 fn node_config(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
     let executable = std::env::current_exe().context("cannot find our own program")?;
-    let python = python::find(args.python.clone(), &executable);
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let python = python::find(args.python.clone(), &executable, &search)?;
     let pods_dir = args.data_dir.join("pods");
     let pods_dir = std::path::absolute(&pods_dir).context("the data folder has no absolute path")?;
     Ok(NodeConfig {
@@ -208,15 +213,10 @@ fn node_config(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
     })
 }
 
-/// The settings of the HTTP front are those of a cluster, but for where it runs.
-fn shim_config() -> anyhow::Result<ShimConfig> {
-    let loaded = api_shim::config::load(&Flags::default(), &|name| std::env::var(name).ok())?;
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
-    let mut config = ShimConfig { namespace: NAMESPACE.to_owned(), ..loaded.shim };
-    "standalone".clone_into(&mut config.health.backend);
-    Ok(config)
+async fn open_api(data_dir: &Path) -> anyhow::Result<ApiServer> {
+    let folder = data_dir.join("api");
+    let opened = ApiServer::open(&folder, crds::definitions::all()).await;
+    opened.with_context(|| format!("cannot open the objects in {}", folder.display()))
 }
 
 /// The operator is the only one: nothing else reaches this API before it has ended.

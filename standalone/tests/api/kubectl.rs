@@ -41,7 +41,7 @@ async fn served() -> Served {
     tokio::spawn(async move { api.serve(listener, tls, token).await });
     let home = tempfile::tempdir().unwrap();
     let config = test.api.kubeconfig(&format!("https://{address}"));
-    standalone::api::write_private(&home.path().join("kubeconfig"), &config).unwrap();
+    standalone::private_file::write(&home.path().join("kubeconfig"), config.as_bytes()).unwrap();
     Served { test, address, home, stop }
 }
 
@@ -115,7 +115,8 @@ async fn create_get_and_delete_as_a_person_would() {
     assert!(served.say("get all -A", "").await.contains("widget.test.dev/a"));
     assert_eq!(served.say("get wd -l x=y -o name", "").await, "");
     assert_eq!(served.say("get wd --field-selector spec.color=Red -o name", "").await, "widget.test.dev/a\n");
-    assert_eq!(served.say("delete wd a", "").await, "widget.test.dev \"a\" deleted\n");
+    // Newer ones add where it was.
+    assert!(served.say("delete wd a", "").await.starts_with("widget.test.dev \"a\" deleted"));
     let missing = served.fail("get wd a", "").await;
     assert_eq!(missing.trim(), "Error from server (NotFound): widgets.test.dev \"a\" not found");
 }
@@ -276,4 +277,45 @@ async fn nobody_enters_without_the_token() {
     }
     let refusal: serde_json::Value = get("/api", "guess").await.unwrap().json().await.unwrap();
     assert_eq!((&refusal["kind"], &refusal["reason"]), (&"Status".into(), &"Unauthorized".into()));
+}
+
+#[tokio::test]
+async fn an_owner_can_go_without_what_it_owns() {
+    let served = served().await;
+    served.say("create -f -", WIDGET).await;
+    let uid = served.say("get wd a -o jsonpath={.metadata.uid}", "").await;
+    let owner = format!("{{apiVersion: test.dev/v1, kind: Widget, name: a, uid: {uid}}}");
+    let names = ["c0", "c1", "c2", "c3"];
+    for name in names {
+        let child = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, ownerReferences: [{owner}]}}\n"
+        );
+        served.say("create -f -", &child).await;
+    }
+    // While the references are taken away, others write to the same objects.
+    let maps: kube::Api<k8s_openapi::api::core::v1::ConfigMap> =
+        kube::Api::default_namespaced(served.test.client.clone());
+    let stop = CancellationToken::new();
+    let writers = names.map(|name| {
+        let (maps, stop) = (maps.clone(), stop.clone());
+        tokio::spawn(async move {
+            for number in 0.. {
+                let patch = kube::api::Patch::Merge(serde_json::json!({"data": {"n": number.to_string()}}));
+                maps.patch(name, &kube::api::PatchParams::default(), &patch).await.unwrap();
+                if stop.is_cancelled() {
+                    return;
+                }
+            }
+        })
+    });
+    let said = served.say("delete wd a --cascade=orphan --timeout=20s", "").await;
+    stop.cancel();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert!(said.starts_with("widget.test.dev \"a\" deleted"), "{said}");
+    for name in names {
+        let left = maps.get(name).await.unwrap();
+        assert_eq!(left.metadata.owner_references, None, "{name}");
+    }
 }

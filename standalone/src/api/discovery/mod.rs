@@ -23,7 +23,7 @@ pub(crate) fn answer(
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let steps: Vec<&str> = path.trim_matches('/').split('/').collect();
     let document = match steps.as_slice() {
-        ["healthz" | "livez" | "readyz", ..] => return Some(text("ok", "text/plain; charset=utf-8")),
+        ["healthz" | "livez" | "readyz", ..] => return Some(health(core)),
         ["metrics"] => return Some(text(&core.metrics.render(), "text/plain; version=0.0.4; charset=utf-8")),
         ["version"] => version(),
         ["openapi", "v2"] => return Some(openapi::v2(core, accept)),
@@ -51,6 +51,13 @@ fn found(document: Option<Value>) -> Response<Body> {
         || respond::refuse(&StatusError::no_such_resource()),
         |document| respond::document(&document),
     )
+}
+
+fn health(core: &Core) -> Response<Body> {
+    match core.store.failure() {
+        None => text("ok", "text/plain; charset=utf-8"),
+        Some(cause) => respond::refuse(&StatusError::internal(cause)),
+    }
 }
 
 fn text(text: &str, media: &str) -> Response<Body> {

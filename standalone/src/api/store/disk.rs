@@ -51,8 +51,19 @@ pub(crate) struct Disk {
 pub(crate) type Stored = (Arc<str>, Value);
 
 impl Disk {
+    /// Opens or makes the file; `delay` is added to each commit.
     pub(crate) fn open(path: &Path, delay: Duration) -> Result<Self, DiskError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        Self::prepare(Database::builder().set_cache_size(CACHE_BYTES).create(path)?, delay)
+    }
+
+    /// A disk that a test owns.
+    #[cfg(test)]
+    pub(crate) fn on(backend: impl redb::StorageBackend) -> Result<Self, DiskError> {
+        let builder = Database::builder();
+        Self::prepare(builder.create_with_backend(backend)?, Duration::ZERO)
+    }
+
+    fn prepare(database: Database, delay: Duration) -> Result<Self, DiskError> {
         let transaction = database.begin_write()?;
         transaction.open_table(OBJECTS)?;
         transaction.open_table(COUNTERS)?;

@@ -1,11 +1,12 @@
-//! What happened to one resource lately, for watches to resume over. Bounded by number and by bytes.
+//! What happened to one resource lately, for watches to resume over. Bounded by number and by memory.
 //! Not here: who watches (`watch`). Watchers keep a position and pull, so nothing is buffered for a slow one.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use super::object::Object;
 
-/// The most JSON bytes of one resource's history.
+/// The most memory that one resource's history holds. An object that two events share counts twice, so it is less.
+/// The latest event stays whatever it weighs.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// What happened to an object.
@@ -28,6 +29,10 @@ impl Event {
     pub(crate) fn version(&self) -> u64 {
         self.object.version
     }
+
+    fn weight(&self) -> usize {
+        self.object.weight + self.previous.as_ref().map_or(0, |previous| previous.weight)
+    }
 }
 
 /// The events after `floor`, in order of their versions.
@@ -45,11 +50,11 @@ impl History {
     }
 
     pub(crate) fn push(&mut self, event: Arc<Event>) {
-        self.bytes += event.object.json.len();
+        self.bytes += event.weight();
         self.events.push_back(event);
         while self.events.len() > self.most || (self.bytes > MAX_BYTES && self.events.len() > 1) {
             let Some(oldest) = self.events.pop_front() else { break };
-            self.bytes = self.bytes.saturating_sub(oldest.object.json.len());
+            self.bytes = self.bytes.saturating_sub(oldest.weight());
             self.floor = oldest.version();
         }
     }
@@ -95,6 +100,27 @@ mod tests {
         assert_eq!(versions(&history, 6), Some(vec![7, 9]));
         assert_eq!(versions(&history, 9), Some(vec![]));
         assert_eq!(versions(&history, 3), None);
+    }
+
+    #[test]
+    fn old_and_new_objects_count_against_the_memory() {
+        let large = |version| {
+            let value = json!({"metadata": {"name": "x"}, "data": "x".repeat(MAX_BYTES / 40)});
+            Arc::new(Object::stamp(value, version))
+        };
+        let mut history = History::new(0, 1000);
+        for version in 1..=100 {
+            let (object, previous) = (large(version), Some(large(version)));
+            history.push(Arc::new(Event { change: Change::Modified, object, previous }));
+        }
+        // Text and tree, twice each.
+        assert_eq!(history.events.len(), 9);
+        assert!(history.bytes <= MAX_BYTES);
+        let held: usize = history.events.iter().map(|event| event.weight()).sum();
+        assert_eq!(history.bytes, held);
+        let huge = Object::stamp(json!({"metadata": {}, "data": "x".repeat(MAX_BYTES)}), 101);
+        history.push(Arc::new(Event { change: Change::Added, object: Arc::new(huge), previous: None }));
+        assert_eq!(versions(&history, 100), Some(vec![101]), "the latest event stays");
     }
 
     #[test]

@@ -4,21 +4,22 @@
 pub(crate) mod disk;
 pub(crate) mod history;
 pub(crate) mod object;
+#[cfg(test)]
+pub(crate) mod platter;
+#[cfg(test)]
+mod power_loss;
 pub(crate) mod state;
 mod writer;
 
-use std::{path::Path, sync::Arc, thread};
+use std::{sync::Arc, thread};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use self::{
-    disk::Disk,
-    writer::{Job, Writer},
-};
+use self::writer::{Job, Writer};
 pub(crate) use self::{
-    disk::DiskError,
+    disk::{Disk, DiskError},
     history::{Change, Event},
     object::{Object, ObjectName},
     state::{ResourceId, State},
@@ -32,18 +33,18 @@ pub(crate) struct Store {
     state: Arc<RwLock<State>>,
     jobs: mpsc::UnboundedSender<Job>,
     latest: watch::Receiver<u64>,
+    failure: watch::Receiver<Option<Arc<str>>>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
 }
 
 impl Store {
-    /// Opens the file, reads everything through `revive` (which fills in today's defaults), starts the writer.
+    /// Reads everything through `revive` (which fills in today's defaults) and starts the writer.
     pub(crate) fn open(
-        path: &Path,
+        disk: Disk,
         options: &Options,
         resources: &[ResourceId],
         revive: impl Fn(&str, Value) -> Value,
     ) -> Result<Self, DiskError> {
-        let disk = Disk::open(path, options.commit_delay)?;
         let (stored, version) = disk.load()?;
         let mut state = State::new(version, options.history_events);
         for resource in resources {
@@ -58,12 +59,14 @@ impl Store {
         let state = Arc::new(RwLock::new(state));
         let (jobs, receiver) = mpsc::unbounded_channel();
         let (sender, latest) = watch::channel(version);
-        let writer = Writer { jobs: receiver, disk, state: Arc::clone(&state), latest: sender };
+        let (fail, failure) = watch::channel(None);
+        let writer =
+            Writer { jobs: receiver, disk, state: Arc::clone(&state), latest: sender, failure: fail };
         let thread = thread::Builder::new()
             .name("api-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| DiskError::from(redb::Error::Io(error)))?;
-        Ok(Self { state, jobs, latest, thread: Mutex::new(Some(thread)) })
+        Ok(Self { state, jobs, latest, failure, thread: Mutex::new(Some(thread)) })
     }
 
     /// The committed state. Hold it shortly and never across an await.
@@ -87,11 +90,28 @@ impl Store {
         outcome.await.map_err(|_| WriteError::Closed)?
     }
 
+    /// Why nothing is accepted any more, if so.
+    pub(crate) fn failure(&self) -> Option<Arc<str>> {
+        self.failure.borrow().clone()
+    }
+
+    /// Waits until nothing is accepted any more for another reason than [`Self::close`].
+    pub(crate) async fn failed(&self) -> Arc<str> {
+        let mut failure = self.failure.clone();
+        let cause = failure.wait_for(Option::is_some).await.ok().and_then(|cause| cause.clone());
+        match cause {
+            Some(cause) => cause,
+            None if self.thread.lock().is_some() => "the writer thread ended".into(),
+            None => std::future::pending().await,
+        }
+    }
+
     /// Finishes what was accepted and closes the file. Later writes are refused.
     pub(crate) fn close(&self) {
+        let thread = self.thread.lock().take();
         // The writer may already have ended.
         let _ = self.jobs.send(Job::Stop);
-        if let Some(thread) = self.thread.lock().take()
+        if let Some(thread) = thread
             && thread.join().is_err()
         {
             tracing::error!("the writer thread panicked");
@@ -107,12 +127,15 @@ impl Drop for Store {
 
 #[cfg(test)]
 mod tests {
+    use std::{path::Path, time::Duration};
+
     use serde_json::json;
 
     use super::*;
 
     fn open(folder: &Path) -> Store {
-        Store::open(&folder.join("api.redb"), &Options::default(), &[], |_, value| value).unwrap()
+        let disk = Disk::open(&folder.join("api.redb"), Duration::ZERO).unwrap();
+        Store::open(disk, &Options::default(), &[], |_, value| value).unwrap()
     }
 
     fn put(name: &str, expect: Expect) -> Write {

@@ -23,6 +23,8 @@ pub(crate) struct Object {
     pub(crate) value: Value,
     pub(crate) json: Bytes,
     pub(crate) version: u64,
+    /// About how many bytes of memory this is.
+    pub(crate) weight: usize,
 }
 
 impl Object {
@@ -31,15 +33,19 @@ impl Object {
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.insert("resourceVersion".to_owned(), Value::String(version.to_string()));
         }
+        Self::new(value, version)
+    }
+
+    fn new(value: Value, version: u64) -> Self {
         let json = Bytes::from(value.to_string());
-        Self { value, json, version }
+        let weight = json.len() + tree(&value);
+        Self { value, json, version, weight }
     }
 
     /// An object as it was read back from disk.
     pub(crate) fn restored(value: Value) -> Option<Self> {
         let version = value.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok()?;
-        let json = Bytes::from(value.to_string());
-        Some(Self { value, json, version })
+        Some(Self::new(value, version))
     }
 
     fn metadata(&self, field: &str) -> &str {
@@ -85,5 +91,33 @@ impl Object {
             .pointer("/metadata/finalizers")
             .and_then(Value::as_array)
             .is_some_and(|all| all.iter().any(|one| one.as_str() == Some(name)))
+    }
+}
+
+/// About how many bytes a value takes in memory. A tree of small fields takes several times its text.
+fn tree(value: &Value) -> usize {
+    let below = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(tree).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| size_of::<String>() + name.len() + tree(value)).sum()
+        }
+    };
+    size_of::<Value>() + below
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_weighs_its_text_and_its_tree() {
+        let of = |value| Object::stamp(value, 1).weight;
+        assert!(of(json!({"a": "x".repeat(1000)})) >= 2000);
+        let many: Vec<Value> = (0..1000).map(|_| json!({})).collect();
+        assert!(of(json!({"a": many})) >= 1000 * (size_of::<Value>() + "{},".len()));
     }
 }

@@ -1,6 +1,10 @@
 //! The one writer: takes all waiting writes, decides the optimistic locks against its pending state, commits
 //! them in one fsynced transaction, publishes, and only then answers.
 //! A lost race is answered after the commit too, so that whoever retries sees what it lost against.
+//!
+//! A commit that fails is the last one: the database refuses all that come after it, and whether the failed one
+//! reached the disk shows only when the file is opened again. So nothing is accepted any more, and who runs the
+//! API is told why.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -43,7 +47,8 @@ pub(crate) enum WriteError {
     Missing,
     Changed,
     TooLarge,
-    Storage(String),
+    /// A commit failed, this one or an earlier one.
+    Storage(Arc<str>),
     Closed,
 }
 
@@ -63,6 +68,7 @@ pub(super) struct Writer {
     pub(super) disk: Disk,
     pub(super) state: Arc<RwLock<State>>,
     pub(super) latest: watch::Sender<u64>,
+    pub(super) failure: watch::Sender<Option<Arc<str>>>,
 }
 
 /// One accepted change that waits for its commit.
@@ -76,7 +82,7 @@ struct Accepted {
 type Pending = HashMap<(ResourceId, ObjectName), Option<Arc<Object>>>;
 
 impl Writer {
-    /// Runs until told to stop or until nobody can write any more.
+    /// Runs until told to stop or until nobody can write any more. After a failed commit all it does is refuse.
     pub(super) fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {
             let Job::Write(write, reply) = first else { return };
@@ -89,14 +95,24 @@ impl Writer {
                     Err(_) => break,
                 }
             }
-            self.transact(batch);
+            let committed = self.transact(batch);
             if stop {
                 return;
+            }
+            if let Err(failure) = committed {
+                return self.refuse(&failure);
             }
         }
     }
 
-    fn transact(&self, batch: Vec<(Write, oneshot::Sender<Outcome>)>) {
+    fn refuse(&mut self, failure: &WriteError) {
+        while let Some(Job::Write(_, reply)) = self.jobs.blocking_recv() {
+            // Whoever asked may have gone away.
+            let _ = reply.send(Err(failure.clone()));
+        }
+    }
+
+    fn transact(&self, batch: Vec<(Write, oneshot::Sender<Outcome>)>) -> Result<(), WriteError> {
         let mut pending = Pending::new();
         let mut accepted = Vec::new();
         let mut replies = Vec::with_capacity(batch.len());
@@ -109,18 +125,16 @@ impl Writer {
             });
             replies.push((reply, outcome));
         }
-        let failed = self.commit(&accepted, version).err();
-        if failed.is_none() && !accepted.is_empty() {
+        let committed = self.commit(&accepted, version);
+        if committed.is_ok() && !accepted.is_empty() {
             self.publish(accepted, version);
         }
         for (reply, outcome) in replies {
-            let outcome = match &failed {
-                Some(error) => outcome.and(Err(error.clone())),
-                None => outcome,
-            };
+            let outcome = outcome.and_then(|object| committed.clone().map(|()| object));
             // Whoever asked may have gone away; the write stands.
             let _ = reply.send(outcome);
         }
+        committed
     }
 
     fn decide(&self, write: Write, pending: &mut Pending, version: &mut u64) -> Result<Accepted, WriteError> {
@@ -159,8 +173,10 @@ impl Writer {
             })
             .collect();
         self.disk.commit(&records, version).map_err(|error| {
-            tracing::error!(%error, "a commit failed; its writes are refused");
-            WriteError::Storage(error.to_string())
+            tracing::error!(%error, "a commit failed; nothing is accepted any more");
+            let cause: Arc<str> = error.to_string().into();
+            self.failure.send_replace(Some(Arc::clone(&cause)));
+            WriteError::Storage(cause)
         })
     }
 
