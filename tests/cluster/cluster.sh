@@ -62,7 +62,7 @@ fingerprint() {
 
 is_running() {
     [ "$(cat "$run/fingerprint" 2>/dev/null)" = "$(fingerprint)" ] && all_alive && egress_is_shut &&
-        kubectl get --raw /readyz >/dev/null 2>&1 && node_is_ready
+        kubectl get --raw /readyz --request-timeout 5s >/dev/null 2>&1 && node_is_ready
 }
 
 node_is_ready() {
@@ -109,7 +109,8 @@ command_up() { ## Start the cluster, or print where the running one is
     if is_elsewhere; then
         local client=$bin/kubectl
         [ -x "$client" ] || client=kubectl
-        "$client" wait --for=condition=Ready nodes --all --timeout=60s >&2
+        "$client" wait --for=condition=Ready nodes --all --timeout=60s >&2 ||
+            die "the cluster that KUBECONFIG ($KUBECONFIG) names has no Ready nodes; unset it to start one here"
         echo "export KUBECONFIG=$KUBECONFIG"
         return
     fi

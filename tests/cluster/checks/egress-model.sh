@@ -5,7 +5,7 @@
 # shellcheck disable=SC2016
 unshare --net --mount --propagation private bash -euo pipefail -c '
     rules=$1 busybox=$2
-    mount -t tmpfs none /run
+    mount --no-mtab -t tmpfs none /run
     fail() { echo "egress-model: $*" >&2; exit 1; }
     attach() { # NAMESPACE LINK ADDRESS-4 ADDRESS-6 GATEWAY-4 GATEWAY-6
         ip netns add "$1"

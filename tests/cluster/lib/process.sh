@@ -69,9 +69,15 @@ start_node() {
 
 node_runs_pause() { [ "$(cat "/proc/$(node_pid)/comm")" = pause ]; }
 
-# The kernel ends the namespace before its first process is gone, so nothing runs after this.
+# The kernel ends the namespace before its first process is gone, so nothing runs after this. It waits for
+# the parents of those in it, and one of them may have been stopped.
 end_node() {
-    local outer first
+    local outer first name
+    for name in $components; do
+        if outer=$(recorded_pid "$name"); then
+            kill -KILL "$outer" || true
+        fi
+    done
     if outer=$(recorded_pid node); then
         if first=$(child_of "$outer"); then
             kill -KILL "$first" || true
