@@ -87,12 +87,21 @@ start_all() {
     wait_for apiserver
     for name in kubelet controller-manager scheduler proxy; do start "$name"; done
     import_image localhost/carrel-test:1 "$work/images/test.tar"
-    wait_until 60 "the node is Ready (see $logs)" node_is_ready
-    wait_until 60 "services reach pods" proxy_is_ready
+    wait_until 120 "the node is Ready (see $logs)" node_is_ready
+    wait_until 120 "services reach pods" proxy_is_ready
     # Pods cannot be created before it exists.
-    wait_until 60 "the default service account" kubectl get serviceaccount default
+    wait_until 120 "the default service account" kubectl get serviceaccount default
     egress_is_shut || die "the rules that keep pod traffic here are not in place"
     fingerprint >"$run/fingerprint"
+}
+
+# One that is running belongs to whoever works in the checkout it was started from.
+only_own() {
+    local owner
+    owner=$(cat "$records/root" 2>/dev/null || true)
+    if [ "$owner" != "$top" ] && [ -d "$owner/target/cluster/run" ] && node_is_alive; then
+        die "the cluster of $owner is running: end it with 'make cluster-down' there"
+    fi
 }
 
 # Everything is removed by what the records and the fixed names say, so it also works for what a killed run,
@@ -118,11 +127,7 @@ command_up() { ## Start the cluster, or print where the running one is
     build
     lock_machine
     if ! is_running; then
-        local owner
-        owner=$(cat "$records/root" 2>/dev/null || true)
-        if [ -d "$owner/target/cluster/run" ] && [ "$owner" != "$top" ] && node_is_alive; then
-            die "the cluster of $owner is running: end it with 'make cluster-down' there"
-        fi
+        only_own
         remove_all
         trap "dump >&2" EXIT
         start_all
@@ -134,6 +139,7 @@ command_up() { ## Start the cluster, or print where the running one is
 command_down() { ## End it and remove all but what was built and the logs
     only_root
     lock_machine
+    only_own
     remove_all
 }
 

@@ -111,7 +111,7 @@ tls_ok() { # PORT
         openssl s_client -quiet -no_ign_eof -connect "127.0.0.1:$1" 2>/dev/null | grep -q '^HTTP/1.. 200'
 }
 
-wait_for() { wait_until 60 "$1 serves (see $logs/$1.log)" serves "$1"; }
+wait_for() { wait_until 120 "$1 serves (see $logs/$1.log)" serves "$1"; }
 
 dump() {
     local file
