@@ -100,7 +100,8 @@ impl App {
         tokio::join!(watch, rooms, health);
     }
 
-    /// Serves on the listeners until shutdown, then lets what is under way end for a while.
+    /// Serves on the listeners until shutdown. Then it says that it is not ready, takes no further requests after
+    /// a moment, and lets what is under way end for a while.
     pub async fn run(self, listeners: Vec<TcpListener>, shutdown: CancellationToken) -> std::io::Result<()> {
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
         for warning in self.state.config.guard.warnings(&addresses) {
@@ -112,16 +113,26 @@ impl App {
             let app = self.clone();
             tokio::spawn(async move { app.run_background(background).await })
         };
-        let open = TaskTracker::new();
+        let (open, closing) = (TaskTracker::new(), CancellationToken::new());
         let accepting = listeners
             .into_iter()
-            .map(|listener| serve(listener, self.router(), open.clone(), shutdown.clone()));
+            .map(|listener| serve(listener, self.router(), open.clone(), closing.clone()));
+        let accepting = async {
+            tokio::join!(futures::future::join_all(accepting), self.close(shutdown, closing.clone()));
+        };
         tokio::select! {
-            _ = futures::future::join_all(accepting) => {}
+            () = accepting => {}
             ended = beside => return Err(std::io::Error::other(format!("the watch of executions ended: {ended:?}"))),
         }
         self.drain(&open).await;
         Ok(())
+    }
+
+    async fn close(&self, shutdown: CancellationToken, closing: CancellationToken) {
+        shutdown.cancelled().await;
+        self.state.health.drain();
+        tokio::time::sleep(self.state.config.linger).await;
+        closing.cancel();
     }
 
     /// The watch goes on meanwhile: those who wait still need it.

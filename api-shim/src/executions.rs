@@ -81,7 +81,7 @@ impl Executions {
 
     /// What became of a create that may have succeeded: the name is ours, so an object of that name is, too.
     async fn look_up(&self, name: &str, error: AttemptError) -> Result<CodeExecution, CreateError> {
-        match in_time(self.api.get_opt(name)).await {
+        match self.get(name).await {
             Ok(Some(object)) => Ok(object),
             // Not there yet is not the same as never.
             Ok(None) | Err(_) => Err(CreateError::Unknown(error)),
@@ -89,8 +89,8 @@ impl Executions {
     }
 
     /// Reads one; nothing when it is gone.
-    pub async fn get(&self, name: &str) -> Result<Option<CodeExecution>, Error> {
-        self.api.get_opt(name).await
+    pub async fn get(&self, name: &str) -> Result<Option<CodeExecution>, AttemptError> {
+        in_time(self.api.get_opt(name)).await
     }
 
     /// Asks for the end of one, once.

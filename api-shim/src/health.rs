@@ -2,7 +2,10 @@
 //! (contract, section 11). Nothing here starts a sandbox.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -52,6 +55,8 @@ pub struct Health {
     memory: Mutex<Memory>,
     /// One live check at a time; those who come meanwhile share it.
     flight: tokio::sync::Mutex<()>,
+    /// Set when the service is about to end.
+    draining: AtomicBool,
 }
 
 impl Health {
@@ -59,7 +64,19 @@ impl Health {
     #[must_use]
     pub fn new(pools: Api<SandboxPool>, pool: String, rules: HealthRules) -> Self {
         let memory = Mutex::new(Memory { last: None, born: Instant::now() });
-        Self { pools, pool, rules, memory, flight: tokio::sync::Mutex::new(()) }
+        Self {
+            pools,
+            pool,
+            rules,
+            memory,
+            flight: tokio::sync::Mutex::new(()),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// The service is about to end: it is not ready any more, whatever the backend says.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
     }
 
     /// Checks now and then until shutdown.
@@ -93,6 +110,9 @@ impl Health {
 
     /// The answer of a check that completes after this call, shared with everybody who waits meanwhile.
     pub async fn live(&self) -> (HealthAnswer, bool) {
+        if self.draining.load(Ordering::Relaxed) {
+            return (self.answer(fault("the service is shutting down".to_owned())), false);
+        }
         let asked = Instant::now();
         let _flight = self.flight.lock().await;
         let shared = self.memory.lock().last.clone().filter(|(_, completed)| *completed >= asked);

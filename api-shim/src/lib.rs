@@ -16,7 +16,7 @@
 //!                                what nobody waits for: cancels.rs
 //!   → reasons.rs                 terminal status → how it ended        (pure)
 //!   → answer.rs, output.rs       → the dialect's answer                (pure)
-//!   → events.rs                  the same as server-sent events
+//!   → events.rs                  the same as server-sent events, with live.rs; in a cluster live_http.rs, leader.rs
 //! ```
 //!
 //! What can be refused or fail is in `error.rs`, what can be set in `config/`.
@@ -34,6 +34,7 @@ mod connection;
 pub mod convert;
 pub mod dialect;
 pub mod dispatch;
+pub mod draft;
 pub mod duration;
 pub mod error;
 pub mod events;
@@ -42,7 +43,9 @@ pub mod guard;
 pub mod health;
 pub mod inputs;
 pub mod json;
+pub mod leader;
 pub mod live;
+pub mod live_http;
 pub mod metrics;
 pub mod middleware;
 pub mod net;

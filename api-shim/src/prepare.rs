@@ -11,11 +11,11 @@ use crate::{
         bee::{self, BeeRefusal, BeeRequest},
         onyx::{self, OnyxRefusal, OnyxRequest},
     },
+    draft::{Draft, InputName},
     error::ShimError,
     executions::Origin,
     inputs::{Owner, onyx_sources},
     json::Value,
-    runs::{Draft, InputName},
     state::AppState,
     validate::{Place, Problems},
 };

@@ -135,21 +135,8 @@ async fn serve_http2(
 ) -> hyper::Result<()> {
     let activity = Activity::new(Instant::now());
     let watched = activity.clone();
-    let service = service_fn(move |request| {
-        let (router, activity) = (router.clone(), activity.clone());
-        async move {
-            let request_is_open = activity.request();
-            let response = answer(router, request, connection).await?;
-            let sending = activity.answer();
-            drop(request_is_open);
-            Ok::<_, Infallible>(response.map(|body| {
-                Body::new(body.map_frame(move |frame| {
-                    sending.went_on();
-                    frame
-                }))
-            }))
-        }
-    });
+    let service =
+        service_fn(move |request| watched_answer(router.clone(), request, connection, activity.clone()));
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING)
@@ -170,6 +157,25 @@ async fn serve_http2(
             tokio::time::timeout(HTTP2_GOODBYE, served).await.unwrap_or(Ok(()))
         }
     }
+}
+
+/// An answer that tells how it goes on.
+async fn watched_answer(
+    router: Router,
+    request: Request<Incoming>,
+    connection: Connection,
+    activity: Activity,
+) -> Result<Response<Body>, Infallible> {
+    let asked = activity.request();
+    let response = answer(router, request, connection).await?;
+    let sending = activity.answer();
+    drop(asked);
+    Ok(response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            sending.went_on();
+            frame
+        }))
+    }))
 }
 
 /// Resolves when nothing goes on any more.

@@ -152,3 +152,26 @@ async fn a_body_that_does_not_come_is_told_and_its_connection_closed() {
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("did not arrive in time"), "{answer}");
     assert_eq!(client.read(&mut [0; 16]).await.expect("closed"), 0);
 }
+
+#[tokio::test]
+async fn a_service_that_is_told_to_stop_is_not_ready_and_still_takes_requests_for_a_moment() {
+    let done = json!({"phase": "Succeeded", "reason": "Completed", "exitCode": 0});
+    let served = serve_with(vec![done], |config| config.linger = Duration::from_hours(1)).await;
+    served.api.put(
+        "sandboxpools",
+        json!({"apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxPool", "metadata": {"name": "default"}, "spec": {}}),
+    );
+    let ready = async || {
+        let mut probe = TcpStream::connect(served.address).await.expect("a connection");
+        probe.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+        read_until(&mut probe, "}").await
+    };
+    assert!(ready().await.starts_with("HTTP/1.1 200"));
+    served.stop.cancel();
+    let not_ready = async { while !ready().await.starts_with("HTTP/1.1 503") {} };
+    tokio::time::timeout(Duration::from_secs(30), not_ready).await.expect("not ready");
+    assert!(ready().await.contains("shutting down"));
+    let mut late = connect(&served, "/v1/execute", "localhost", "{\"code\":\"\"}").await;
+    assert!(read_until(&mut late, "}").await.starts_with("HTTP/1.1 200"));
+    served.running.abort();
+}

@@ -59,6 +59,8 @@ pub struct ShimConfig {
     pub body: BodyRules,
     /// Health.
     pub health: HealthRules,
+    /// How long requests are still taken after a shutdown began, for those who have not heard of it.
+    pub linger: Duration,
 }
 
 /// What health and readiness say and how often they look.
@@ -125,6 +127,7 @@ impl Default for ShimConfig {
                 backend: "kubernetes".to_owned(),
                 version: VERSION.to_owned(),
             },
+            linger: Duration::ZERO,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use crds::Quantity;
 use serde_json::{Map, Value};
+use telemetry::LogSettings;
 
 use super::{
     reader::{ConfigError, Reader},
@@ -83,6 +84,31 @@ pub struct OtherSettings {
     pub log_level: Option<String>,
     /// `plain` or `json`.
     pub log_format: Option<&'static str>,
+    /// The namespace of the executions.
+    pub namespace: Option<String>,
+    /// The namespace of the operator.
+    pub operator_namespace: Option<String>,
+    /// Where the token for the operator is.
+    pub operator_token_file: Option<PathBuf>,
+}
+
+impl OtherSettings {
+    /// The root of the local file backend.
+    #[must_use]
+    pub fn storage_path(&self) -> PathBuf {
+        self.storage_path.clone().unwrap_or_else(|| "/storage".into())
+    }
+
+    /// The namespace of the operator.
+    #[must_use]
+    pub fn operator_namespace(&self) -> &str {
+        self.operator_namespace.as_deref().unwrap_or("carrel-system")
+    }
+
+    /// What is logged, and how.
+    pub fn logs(&self) -> Result<LogSettings, telemetry::InitError> {
+        LogSettings::parse(self.log_level.as_deref(), self.log_format)
+    }
 }
 
 /// The gRPC listener.
@@ -213,6 +239,9 @@ pub(super) fn other(reader: &Reader<'_>) -> Result<OtherSettings, ConfigError> {
         volume_idle: span(&at::VOLUME_IDLE, 1)?,
         log_level: reader.text(&at::LOG_LEVEL),
         log_format: reader.read(&at::LOG_FORMAT, one_of(&["plain", "json"]))?,
+        namespace: reader.text(&at::NAMESPACE),
+        operator_namespace: reader.text(&at::OPERATOR_NAMESPACE),
+        operator_token_file: reader.text(&at::OPERATOR_TOKEN_FILE).map(PathBuf::from),
     })
 }
 

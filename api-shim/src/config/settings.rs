@@ -97,6 +97,8 @@ settings! {
     VERSION_FLOOR "version-floor" [] "least version that is reported"
     PUBLIC_DOMAIN "public-domain" [] "domain of image URLs"
     VOLUME_IDLE "volume-idle-seconds" [] "life of an unused chat volume"
+    OPERATOR_NAMESPACE "operator-namespace" [] "namespace of the operator, which has the live output"
+    OPERATOR_TOKEN_FILE "operator-token-file" [] "file with a token for the audience carrel-operator"
     POOL "pool" [] "the pool that runs executions"
 }
 

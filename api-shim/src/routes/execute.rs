@@ -15,11 +15,11 @@ use crate::{
     answer::{Finished, TgptExtras, bee_answer, onyx_answer},
     auth::Identity,
     dispatch::{BeeForm, DIALECT_HEADER, DispatchError, Dispatched, dispatch},
+    draft::Draft,
     error::ShimError,
     executions::Origin,
     metrics::Operation,
     prepare::{self, Asked},
-    runs::Draft,
     schema::{ExecuteAnswer, ExecuteBody},
     state::{AppState, Shared},
 };
