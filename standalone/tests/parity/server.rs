@@ -1,0 +1,86 @@
+//! The two servers that the tables are run against.
+
+use std::{path::PathBuf, process::Stdio};
+
+use kube::{Client, config::KubeConfigOptions};
+use standalone::api::ApiServer;
+use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// An API server with our kinds, and how to reach it.
+pub(crate) struct Server {
+    pub(crate) client: Client,
+    pub(crate) in_process: bool,
+    kubeconfig: PathBuf,
+    home: tempfile::TempDir,
+    _stop: Option<DropGuard>,
+}
+
+/// What kubectl said.
+pub(crate) struct Said {
+    pub(crate) exit: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+async fn client(kubeconfig: &PathBuf) -> Client {
+    let config = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
+    Client::try_from(config).unwrap()
+}
+
+impl Server {
+    /// The in-process API, over HTTPS as a person reaches it.
+    pub(crate) async fn in_process() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let api = ApiServer::open(home.path(), crds::definitions::all()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls = api.tls(address.ip()).unwrap();
+        let kubeconfig = home.path().join("kubeconfig");
+        std::fs::write(&kubeconfig, api.kubeconfig(&format!("https://{address}"))).unwrap();
+        let stop = CancellationToken::new();
+        let token = stop.clone();
+        tokio::spawn(async move { api.serve(listener, tls, token).await });
+        let client = client(&kubeconfig).await;
+        Self { client, in_process: true, kubeconfig, home, _stop: Some(stop.drop_guard()) }
+    }
+
+    /// The cluster of a kubeconfig; our kinds are installed as they are now.
+    pub(crate) async fn real(kubeconfig: PathBuf) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let client = client(&kubeconfig).await;
+        let server = Self { client, in_process: false, kubeconfig, home, _stop: None };
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/golden");
+        let installed =
+            server.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", golden], "").await;
+        assert_eq!(installed.exit, 0, "{}", installed.stderr);
+        let waited =
+            server.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "-f", golden], "").await;
+        assert_eq!(waited.exit, 0, "{}", waited.stderr);
+        server
+    }
+
+    /// Runs kubectl. Its cache is this server's own.
+    pub(crate) async fn kubectl(&self, args: &[&str], input: &str) -> Said {
+        let mut child = Command::new("kubectl")
+            .args(args)
+            .arg("--cache-dir")
+            .arg(self.home.path().join("cache"))
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", &self.kubeconfig)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        Said {
+            exit: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
