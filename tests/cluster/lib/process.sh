@@ -27,7 +27,7 @@ launch() { # NAME LOG COMMAND...
         echo "$$ $(started_at "$$")" >"$2"
         shift 2
         exec "$@"' launch "$here" "$records/$name" "$@" </dev/null >>"$log" 2>&1 9>&- &
-    wait_until 10 "$name is started" recorded_pid "$name"
+    wait_until 30 "$name is started" recorded_pid "$name"
 }
 
 # `unshare` and `nsenter` stay outside the namespace and wait for their only child.
@@ -64,7 +64,7 @@ start_node() {
             shift
             for folder in "$@"; do mount --bind "/run/${folder##*/}" "$folder"; done
             exec /run/pause' node "$run" $fixed_folders
-    wait_until 10 "the node's first process (see $logs/node.log)" node_runs_pause
+    wait_until 30 "the node's first process (see $logs/node.log)" node_runs_pause
 }
 
 node_runs_pause() { [ "$(cat "/proc/$(node_pid)/comm")" = pause ]; }
