@@ -30,6 +30,7 @@ use live::Printer;
 use session::Session;
 
 /// Runs the command to its end. Codes below 125 are the program's, so whatever goes wrong before it has one is 125.
+#[must_use]
 pub fn main(args: RunArgs) -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime");
     let code = runtime.and_then(|runtime| runtime.block_on(run(args))).unwrap_or_else(|error| {

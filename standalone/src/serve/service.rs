@@ -173,7 +173,8 @@ fn lock(data_dir: &Path) -> anyhow::Result<File> {
     let made = made
         .and_then(|()| std::fs::create_dir_all(&api))
         .and_then(|()| std::fs::set_permissions(&api, private));
-    made.with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
+    let choose = || format!("cannot make the data folder {}; choose another --data-dir", data_dir.display());
+    made.with_context(choose)?;
     let path = data_dir.join("lock");
     let file = File::options().create(true).write(true).truncate(false).open(&path);
     let file = file.with_context(|| format!("cannot open {}", path.display()))?;
@@ -216,7 +217,12 @@ fn node_config(args: &ServeArgs) -> anyhow::Result<NodeConfig> {
 async fn open_api(data_dir: &Path) -> anyhow::Result<ApiServer> {
     let folder = data_dir.join("api");
     let opened = ApiServer::open(&folder, crds::definitions::all()).await;
-    opened.with_context(|| format!("cannot open the objects in {}", folder.display()))
+    opened.with_context(|| {
+        format!(
+            "cannot open the objects in {}; bring back a copy of the data folder, or move it away to start anew",
+            folder.display()
+        )
+    })
 }
 
 /// The operator is the only one: nothing else reaches this API before it has ended.
@@ -252,7 +258,9 @@ async fn await_sandbox(client: Client, wanted: i32) -> anyhow::Result<()> {
     };
     let coming = await_condition(pools, names::DEFAULT_POOL, ready);
     let came = tokio::time::timeout(FIRST_SANDBOX, coming).await;
-    came.context("no sandbox came up; the log lines above say why")?
-        .context("cannot watch the default pool")?;
+    let Ok(came) = came else {
+        bail!("no sandbox came up within {} s; the log lines above say why", FIRST_SANDBOX.as_secs())
+    };
+    came.context("cannot watch the default pool")?;
     Ok(())
 }

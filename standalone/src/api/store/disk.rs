@@ -18,7 +18,7 @@ const CACHE_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// The database refused.
-    #[error("the object database failed: {0}")]
+    #[error("the object database failed")]
     Database(#[source] Box<redb::Error>),
     /// What was read is not an object.
     #[error("the object database holds a damaged entry {0:?}")]

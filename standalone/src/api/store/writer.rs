@@ -6,7 +6,7 @@
 //! reached the disk shows only when the file is opened again. So nothing is accepted any more, and who runs the
 //! API is told why.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, error::Error, sync::Arc};
 
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -173,8 +173,8 @@ impl Writer {
             })
             .collect();
         self.disk.commit(&records, version).map_err(|error| {
-            tracing::error!(%error, "a commit failed; nothing is accepted any more");
-            let cause: Arc<str> = error.to_string().into();
+            let cause: Arc<str> = with_causes(&error).into();
+            tracing::error!(error = %cause, "a commit failed; nothing is accepted any more");
             self.failure.send_replace(Some(Arc::clone(&cause)));
             WriteError::Storage(cause)
         })
@@ -188,6 +188,11 @@ impl Writer {
         drop(state);
         self.latest.send_replace(version);
     }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let all = std::iter::successors(Some(error), |&error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The optimistic lock.

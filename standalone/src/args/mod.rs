@@ -1,14 +1,18 @@
 //! The command line of `carrel`. Each setting is also an environment variable; a flag wins.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
-
-use api_shim::config::{
-    Environment, Flags,
-    settings::{ALL, Setting},
+use std::{
+    ffi::{OsStr, OsString},
+    net::SocketAddr,
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
 };
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
-use crate::serve::has_no_effect;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+
+mod front;
+
+pub use front::FrontFlags;
 
 /// The exit code for a command line or a setting that is wrong, as clap has it.
 pub const WRONG_USAGE: u8 = 2;
@@ -70,74 +74,6 @@ const SERVE_EXAMPLES: &str = "Examples:
   carrel serve --data-dir ./state --http-listen 127.0.0.1:0 --kube-listen 127.0.0.1:0
   kubectl --kubeconfig ./state/kubeconfig get cex";
 
-/// The settings of the HTTP front as flags. Each is a variable too, which the front reads by itself.
-#[derive(Debug, Clone, Default)]
-pub struct FrontFlags {
-    flags: Flags,
-    given: BTreeSet<&'static str>,
-}
-
-impl FrontFlags {
-    /// The address and nothing else.
-    pub(crate) fn listening_on(address: SocketAddr) -> Self {
-        let mut this = Self::default();
-        if let Some(setting) = ALL.iter().find(|setting| setting.flag == HTTP_LISTEN) {
-            this.flags.set(setting, address.to_string());
-            this.given.insert(setting.flag);
-        }
-        this
-    }
-
-    /// As the front takes them.
-    pub(crate) fn flags(&self) -> &Flags {
-        &self.flags
-    }
-
-    /// The names under which a setting is set, that which counts first.
-    pub(crate) fn names(&self, setting: &Setting, set: Environment<'_>) -> Vec<String> {
-        let flag = self.given.contains(setting.flag).then(|| format!("--{}", setting.flag));
-        let inherited = setting.inherited.iter().map(|&name| name.to_owned());
-        let variables = std::iter::once(setting.own_variable()).chain(inherited);
-        flag.into_iter().chain(variables.filter(|name| set(name).is_some())).collect()
-    }
-}
-
-const HTTP_LISTEN: &str = "http-listen";
-const HTTP_LISTEN_HELP: &str = "HTTP addresses, one or several with commas; port 0 takes a free one [env: \
-                                CARREL_HTTP_LISTEN, APP_HTTP_LISTEN_ADDR, HOST and PORT] [default: 127.0.0.1:8000]";
-
-impl Args for FrontFlags {
-    /// `-h` shows the address alone, `--help` whatever has an effect.
-    fn augment_args(command: clap::Command) -> clap::Command {
-        let command = Flags::augment_args(command.next_help_heading("Settings of the HTTP front"));
-        command.mut_args(|arg| match ALL.iter().find(|setting| arg.get_id() == setting.flag) {
-            None => arg,
-            Some(setting) if setting.flag == HTTP_LISTEN => {
-                arg.help_heading(None::<&str>).help(HTTP_LISTEN_HELP).value_name("ADDRESS")
-            }
-            Some(setting) => arg.hide_short_help(true).hide(has_no_effect(setting).is_some()),
-        })
-    }
-
-    fn augment_args_for_update(command: clap::Command) -> clap::Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for FrontFlags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = ALL.iter().map(|setting| setting.flag);
-        let given =
-            given.filter(|flag| matches.get_one::<String>(flag).is_some_and(|value| !value.is_empty()));
-        Ok(Self { flags: Flags::from_arg_matches(matches)?, given: given.collect() })
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
 impl Cli {
     /// Reads the command line. A variable that is empty counts as not set.
     #[must_use]
@@ -149,7 +85,7 @@ impl Cli {
 
 fn without_empty(
     command: clap::Command,
-    variable: impl Fn(&std::ffi::OsStr) -> Option<std::ffi::OsString> + Copy,
+    variable: impl Fn(&OsStr) -> Option<OsString> + Copy,
 ) -> clap::Command {
     command.mut_subcommands(|command| {
         command.mut_args(|arg| {
@@ -271,7 +207,7 @@ mod tests {
     fn an_empty_variable_is_not_set() {
         let bare = |empty: &'static [&str]| {
             let command = without_empty(Cli::command(), |name| {
-                empty.iter().any(|known| name == *known).then(std::ffi::OsString::new)
+                empty.iter().any(|known| name == *known).then(OsString::new)
             });
             let serve = command.find_subcommand("serve").unwrap().clone();
             serve.get_arguments().filter(|arg| arg.get_env().is_some()).count()

@@ -1,153 +1,24 @@
-//! Cleans up after deletions: objects whose owners are gone, owners that wait for their dependents, and the
-//! content of namespaces. It follows the same history as any watch and writes through the same verbs.
-//! Not here: what a DELETE does to its own object (`verbs::delete`).
+//! One thing is looked at, and cleaned up. Each step reads what is committed now: the task says only where to look.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
-use futures::{StreamExt, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, Preconditions};
 use serde_json::Value;
 
-use super::{
+use super::{Task, find::namespace_is_deleting};
+use crate::api::{
     core::Core,
     kinds::Class,
     status_error::Result,
-    store::{Change, Expect, Object, ObjectName, ResourceId, State, Write},
-    verbs::delete::{FOREGROUND, ORPHAN, remove},
+    store::{Expect, Object, ObjectName, ResourceId, Write},
+    verbs::{
+        delete::{FOREGROUND, ORPHAN, remove},
+        store_change,
+    },
 };
 
-/// How many clean-ups run at once.
-const PARALLEL: usize = 32;
-/// How long a failed clean-up waits.
-const RETRY: Duration = Duration::from_secs(1);
-/// How many events of one resource are looked at in one round.
-const ROUND: usize = 1024;
-
-/// One thing to look at again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Task {
-    /// An object whose owners may be gone.
-    Dependent(ResourceId, ObjectName),
-    /// An owner that waits for its dependents.
-    Owner(ResourceId, ObjectName),
-    /// A namespace that is being emptied.
-    Namespace(String),
-}
-
-/// Runs until the API stops.
-pub(crate) async fn run(core: Arc<Core>) {
-    let mut latest = core.store.latest();
-    let mut positions: HashMap<ResourceId, u64> = HashMap::new();
-    let mut tasks = everything(&core.store.read(), &mut positions);
-    loop {
-        let (mut raced, mut failed) = (HashSet::new(), HashSet::new());
-        let outcomes = stream::iter(tasks.into_iter().map(|task| {
-            let core = &core;
-            async move { (perform(core, &task).await, task) }
-        }))
-        .buffer_unordered(PARALLEL)
-        .collect::<Vec<_>>()
-        .await;
-        for (outcome, task) in outcomes {
-            match outcome {
-                Ok(()) => {}
-                Err(error) if error.code == 404 => {}
-                // Something changed in between. It may have been a dependent, whose event does not bring its owner back.
-                Err(error) if error.code == 409 => drop(raced.insert(task)),
-                Err(error) => {
-                    tracing::warn!(%error, ?task, "a clean-up failed and is tried again");
-                    failed.insert(task);
-                }
-            }
-        }
-        if !failed.is_empty() {
-            tokio::select! {
-                () = core.stop.cancelled() => return,
-                () = tokio::time::sleep(RETRY) => {}
-            }
-        }
-        tasks = news(&core.store.read(), &mut positions);
-        tasks.extend(failed);
-        tasks.extend(raced);
-        if tasks.is_empty() {
-            tokio::select! {
-                () = core.stop.cancelled() => return,
-                changed = latest.changed() => if changed.is_err() { return },
-            }
-            tasks = news(&core.store.read(), &mut positions);
-        } else if core.stop.is_cancelled() {
-            return;
-        }
-    }
-}
-
-/// Every object, for the start and for when the history was lost.
-fn everything(state: &State, positions: &mut HashMap<ResourceId, u64>) -> HashSet<Task> {
-    let mut tasks = HashSet::new();
-    for (resource, collection) in state.resources() {
-        positions.insert(Arc::clone(resource), state.version);
-        for object in collection.objects.values() {
-            consider(resource, object, &mut tasks);
-        }
-    }
-    tasks
-}
-
-/// What the events since the last round ask for.
-fn news(state: &State, positions: &mut HashMap<ResourceId, u64>) -> HashSet<Task> {
-    let mut tasks = HashSet::new();
-    for (resource, collection) in state.resources() {
-        let position = positions.entry(Arc::clone(resource)).or_insert(0);
-        let Some(events) = collection.history.after(*position, ROUND) else {
-            return everything(state, positions);
-        };
-        for event in events {
-            *position = event.version();
-            if event.change != Change::Deleted {
-                consider(resource, &event.object, &mut tasks);
-                continue;
-            }
-            let dependents = state.dependents(event.object.uid());
-            tasks.extend(dependents.into_iter().map(|(resource, name)| Task::Dependent(resource, name)));
-            for owner in event.object.owners() {
-                if let Some((resource, owner)) = state.by_uid(owner)
-                    && owner.is_deleting()
-                {
-                    tasks.insert(Task::Owner(Arc::clone(resource), owner.object_name()));
-                }
-            }
-            if namespace_is_deleting(state, event.object.namespace()) {
-                tasks.insert(Task::Namespace(event.object.namespace().to_owned()));
-            }
-        }
-    }
-    tasks
-}
-
-fn namespace_is_deleting(state: &State, name: &str) -> bool {
-    !name.is_empty()
-        && state.get("/namespaces", &ObjectName::new("", name)).is_some_and(|found| found.is_deleting())
-}
-
-fn consider(resource: &ResourceId, object: &Object, tasks: &mut HashSet<Task>) {
-    if object.owners().next().is_some() {
-        tasks.insert(Task::Dependent(Arc::clone(resource), object.object_name()));
-    }
-    if object.is_deleting() {
-        if object.has_finalizer(FOREGROUND) || object.has_finalizer(ORPHAN) {
-            tasks.insert(Task::Owner(Arc::clone(resource), object.object_name()));
-        }
-        if &**resource == "/namespaces" {
-            tasks.insert(Task::Namespace(object.name().to_owned()));
-        }
-    }
-}
-
-async fn perform(core: &Core, task: &Task) -> Result<()> {
+/// Looks at one thing as it is now, and does what it takes.
+pub(super) async fn perform(core: &Core, task: &Task) -> Result<()> {
     match task {
         Task::Dependent(resource, name) => dependent(core, resource, name).await,
         Task::Owner(resource, name) => owner(core, resource, name).await,
@@ -274,7 +145,7 @@ async fn rewrite(
     if let Some(metadata) = next.get_mut("metadata").and_then(Value::as_object_mut) {
         change(metadata);
     }
-    super::verbs::store_change(core, kind, object, next).await
+    store_change(core, kind, object, next).await
 }
 
 fn drop_owners(metadata: &mut serde_json::Map<String, Value>, gone: &[String]) {
