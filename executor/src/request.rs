@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{EnvVariable, ExecuteRequest, InputFile, Interpreter, MAX_TIMEOUT_MILLISECONDS, RunLimits};
+use protocol::{
+    EnvVariable, ExecuteRequest, InputFile, Interpreter, MAX_TIMEOUT_MILLISECONDS, RunLimits, strings,
+};
 use serde_json::value::RawValue;
 
 use crate::paths::RelativePath;
 
-/// The kernel's limit for one argument or environment entry, with its NUL.
-pub(crate) const MAX_STRING_BYTES: usize = 128 * 1024;
-/// What all arguments and variables may have together; the kernel takes about 2 MiB.
-const MAX_STRINGS_BYTES: usize = 1024 * 1024;
 const MAX_INPUTS: usize = 10_000;
 /// Kept output lives in memory until it is acknowledged.
 const MAX_OUTPUT_BYTES: u64 = 64 * 1024 * 1024;
@@ -111,25 +109,10 @@ fn without_nul(field: &str, text: &str) -> Result<()> {
 
 /// What goes to `execve` has to fit there, or the start would fail with an error nobody understands.
 fn check_strings(args: &[String], env: &[EnvVariable]) -> Result<()> {
-    let mut total = 0;
-    let mut count = |field: String, bytes: usize| {
-        total += bytes + 2;
-        if bytes + 2 > MAX_STRING_BYTES {
-            return Err(invalid(field, format!("must be shorter than {MAX_STRING_BYTES} bytes")));
-        }
-        if total > MAX_STRINGS_BYTES {
-            return Err(invalid(field, format!("args and env together exceed {MAX_STRINGS_BYTES} bytes")));
-        }
-        Ok(())
-    };
     for (at, arg) in args.iter().enumerate() {
         without_nul(&format!("args[{at}]"), arg)?;
-        count(format!("args[{at}]"), arg.len())?;
     }
-    for (at, EnvVariable { name, value }) in env.iter().enumerate() {
-        count(format!("env[{at}].value"), name.len() + value.len())?;
-    }
-    Ok(())
+    strings::check(args, env).map_err(|error| invalid(error.field(), error.to_string()))
 }
 
 fn check_env(env: &[EnvVariable]) -> Result<()> {
@@ -255,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_would_not_take_is_refused_here() {
-        let long = "x".repeat(MAX_STRING_BYTES);
+        let long = "x".repeat(strings::MAX_STRING_BYTES);
         assert_eq!(refused_field(|r| r["args"] = json!([long])), "args[0]");
         assert_eq!(refused_field(|r| r["env"] = json!([{"name": "A", "value": long}])), "env[0].value");
         let many = vec!["x".repeat(100_000); 11];

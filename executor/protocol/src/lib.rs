@@ -11,6 +11,7 @@ mod inventory;
 mod keys;
 mod outcome;
 pub mod routes;
+pub mod strings;
 mod termination;
 pub mod token;
 

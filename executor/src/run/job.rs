@@ -7,12 +7,12 @@ use std::{
     path::Path,
 };
 
-use protocol::Interpreter;
+use protocol::{Interpreter, strings::MAX_STRING_BYTES};
 use rustix::fs::{MemfdFlags, SealFlags};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::request::{MAX_STRING_BYTES, ValidRequest};
+use crate::request::ValidRequest;
 
 /// The folder that tracebacks show, wherever the workspace really is.
 const SHOWN_WORKSPACE: &str = "/workspace";

@@ -1,21 +1,16 @@
-//! The files that an execution names: whether it may use them, and their bytes.
+//! The files that an execution names: whether it may use them, and where their bytes are. Sending them is `send.rs`.
 //!
 //! What may be used is a pure rule; the index of files answers nearly always, the API when the index does not know.
 
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use crds::{FilePhase, SandboxFile, code_execution::Failure, labels, limits, names::BlobDigest};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::{Api, api::ListParams};
-use protocol::{ExecuteRequest, InputFile};
+mod send;
 
+use chrono::{DateTime, Utc};
+use crds::{FilePhase, SandboxFile, code_execution::Failure, labels, names::BlobDigest};
+use kube::{Api, api::ListParams};
+
+pub(crate) use self::send::{content, request};
 use super::validate::{Input, Plan, Program, Source, Text};
-use crate::{
-    context::Context,
-    executor_client::{BoxError, Content},
-    key::Key,
-    sandbox_file::cache::FileFacts,
-};
+use crate::{context::Context, key::Key, sandbox_file::cache::FileFacts};
 
 /// Why an execution's files are not there.
 #[derive(Debug, thiserror::Error)]
@@ -74,18 +69,19 @@ pub(crate) async fn check(
     plan: &Plan,
     program: &Program,
 ) -> Result<Files, InputsError> {
-    let named = |text: &Text| match text {
-        Text::File(name) => Some(name.clone()),
-        Text::Inline(_) => None,
-    };
-    let code = match named(&program.code) {
-        Some(name) => Some(by_name(context, key, plan, &name, "codeFrom.fileRef").await?),
-        None => None,
-    };
-    let stdin = match named(&program.stdin) {
-        Some(name) => Some(by_name(context, key, plan, &name, "stdinFrom.fileRef").await?),
-        None => None,
-    };
+    let texts = [
+        ("codeFrom.fileRef", Some(&program.code)),
+        ("stdinFrom.fileRef", Some(&program.stdin)),
+        ("variablesFrom.fileRef", program.variables.as_ref()),
+        ("tool.inputFrom.fileRef", program.tool_input.as_ref()),
+    ];
+    let mut found = [None, None, None, None];
+    for ((field, text), found) in texts.into_iter().zip(&mut found) {
+        if let Some(Text::File(name)) = text {
+            *found = Some(by_name(context, key, plan, name, field).await?);
+        }
+    }
+    let [code, stdin, variables, tool_input] = found;
     let mut inputs = Vec::with_capacity(program.inputs.len());
     for (at, Input { source, .. }) in program.inputs.iter().enumerate() {
         let field = format!("files[{at}].source");
@@ -95,7 +91,7 @@ pub(crate) async fn check(
             Source::Digest(digest) => Some(by_digest(context, key, plan, digest, &field).await?),
         });
     }
-    Ok(Files { code, stdin, inputs })
+    Ok(Files { code, stdin, variables, tool_input, inputs })
 }
 
 /// All files of an execution, found.
@@ -103,6 +99,8 @@ pub(crate) async fn check(
 pub(crate) struct Files {
     code: Option<Found>,
     stdin: Option<Found>,
+    variables: Option<Found>,
+    tool_input: Option<Found>,
     inputs: Vec<Option<Found>>,
 }
 
@@ -157,101 +155,6 @@ fn named(judged: Option<Result<Found, InputsError>>, field: &str, value: &str) -
     };
     let (field, value) = (Some(field.to_owned()), Some(value.to_owned()));
     Err(InputsError::Missing(Failure { field, value, ..failure }))
-}
-
-/// The request for the executor and the bytes that follow it.
-pub(crate) async fn request(
-    context: &Context,
-    plan: &Plan,
-    program: &Program,
-    files: &Files,
-) -> Result<ExecuteRequest, InputsError> {
-    let mut inputs = Vec::with_capacity(program.inputs.len());
-    for (input, found) in program.inputs.iter().zip(&files.inputs) {
-        inputs.push(match (&input.source, found) {
-            (Source::Inline(text), _) => {
-                InputFile { path: input.path.clone(), size_bytes: text.len() as u64, sha256: None }
-            }
-            (_, Some(found)) => InputFile {
-                path: input.path.clone(),
-                size_bytes: found.size_bytes,
-                sha256: Some(found.digest.to_string()),
-            },
-            (_, None) => continue,
-        });
-    }
-    Ok(ExecuteRequest {
-        interpreter: program.interpreter,
-        code: text(context, &program.code, files.code.as_ref(), "codeFrom").await?,
-        interactive: program.interactive,
-        entry_path: program.entry_path.clone(),
-        args: program.args.clone(),
-        stdin: text(context, &program.stdin, files.stdin.as_ref(), "stdinFrom").await?,
-        env: program.env.clone(),
-        variables_json: program.variables_json.clone(),
-        tool_input_json: program.tool_input_json.clone(),
-        inputs,
-        collect_files: program.collect_files,
-        save_figures: program.save_figures,
-        timeout_milliseconds: u64::try_from(plan.timeout.as_millis()).unwrap_or(u64::MAX),
-        limits: plan.limits.clone(),
-    })
-}
-
-async fn text(
-    context: &Context,
-    text: &Text,
-    found: Option<&Found>,
-    field: &str,
-) -> Result<String, InputsError> {
-    let Some(found) = found else {
-        return Ok(match text {
-            Text::Inline(text) => text.clone(),
-            Text::File(_) => String::new(),
-        });
-    };
-    let invalid = |message: String| {
-        InputsError::Invalid(Failure { cause: None, field: Some(field.to_owned()), value: None, message })
-    };
-    let bytes = match context.blobs.get_bytes(&found.digest, limits::SOURCE_BYTES as u64).await {
-        Ok(bytes) => bytes,
-        Err(blobs::Error::TooLarge { limit }) => {
-            return Err(invalid(format!("the file is larger than {limit} bytes")));
-        }
-        Err(error) => return Err(InputsError::Store(error)),
-    };
-    String::from_utf8(bytes.into()).map_err(|_| invalid("the file is not UTF-8 text".to_owned()))
-}
-
-/// The bytes of all input files in order, read as they are sent.
-pub(crate) fn content(context: &Context, program: &Program, files: &Files) -> Content {
-    let blobs = context.blobs.clone();
-    let parts: Vec<Part> = program
-        .inputs
-        .iter()
-        .zip(&files.inputs)
-        .filter_map(|(input, found)| match (&input.source, found) {
-            (Source::Inline(text), _) => Some(Part::Text(Bytes::from(text.clone()))),
-            (_, Some(found)) => Some(Part::Stored(found.clone())),
-            (_, None) => None,
-        })
-        .collect();
-    stream::iter(parts).then(move |part| open(blobs.clone(), part)).try_flatten().boxed()
-}
-
-enum Part {
-    Text(Bytes),
-    Stored(Found),
-}
-
-async fn open(blobs: blobs::Blobs, part: Part) -> Result<Content, BoxError> {
-    match part {
-        Part::Text(bytes) => Ok(stream::iter([Ok(bytes)]).boxed()),
-        Part::Stored(found) => {
-            let object = blobs.get_exact(&found.digest, found.size_bytes).await?;
-            Ok(object.stream.map_err(BoxError::from).boxed())
-        }
-    }
 }
 
 #[cfg(test)]
