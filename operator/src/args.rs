@@ -8,7 +8,7 @@ use crate::config::{Namespaces, OperatorConfig};
 
 /// Runs the operator against the cluster of the environment.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "carrel-operator", version)]
 pub struct Args {
     /// Namespaces to look after, separated by commas; all of the cluster without it.
     #[arg(long, env = "CARREL_NAMESPACES", value_delimiter = ',')]
@@ -28,9 +28,12 @@ pub struct Args {
     /// Where bytes are kept.
     #[arg(long, env = "CARREL_BLOBS_DIR")]
     pub blobs_dir: PathBuf,
-    /// Where live output, health and metrics are served.
+    /// Where live output is served to the shim.
     #[arg(long, env = "CARREL_INTERNAL_LISTEN", default_value = "0.0.0.0:8701")]
     pub internal_listen: SocketAddr,
+    /// Where health and metrics are served.
+    #[arg(long, env = "CARREL_ADMIN_LISTEN", default_value = "0.0.0.0:8702")]
+    pub admin_listen: SocketAddr,
     /// Write no events on pools.
     #[arg(long, env = "CARREL_NO_EVENTS")]
     no_events: bool,
@@ -48,6 +51,7 @@ impl Args {
             user_namespaces,
             blobs_dir: _,
             internal_listen: _,
+            admin_listen: _,
             no_events,
         } = self;
         let namespaces =
@@ -61,5 +65,36 @@ impl Args {
             events: !no_events,
             ..OperatorConfig::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &[&str]) -> OperatorConfig {
+        let needed = ["carrel-operator", "--executor-image=e", "--blobs-dir=/b"];
+        Args::try_parse_from(needed.iter().chain(flags)).unwrap().config()
+    }
+
+    #[test]
+    fn operators_are_elected_and_each_process_has_its_own_name() {
+        let (one, other) = (parse(&["--pod-name=a"]), parse(&["--pod-name=a"]));
+        assert!(!one.sole_operator);
+        assert!(one.identity.starts_with("a-") && one.identity != other.identity);
+    }
+
+    #[test]
+    fn namespaces_are_a_list_and_all_without_one() {
+        assert_eq!(parse(&[]).namespaces, Namespaces::All);
+        let two = Namespaces::Only(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!(parse(&["--namespaces=a,b"]).namespaces, two);
+    }
+
+    #[test]
+    fn a_user_namespace_of_ones_own_is_not_the_hosts() {
+        assert_eq!(parse(&[]).host_users, None);
+        assert_eq!(parse(&["--user-namespaces=true"]).host_users, Some(false));
+        assert!(!parse(&["--no-events"]).events);
     }
 }

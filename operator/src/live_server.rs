@@ -33,7 +33,7 @@ use crate::{context::Context, live_output::LiveOutputs};
 const AUDIENCE: &str = "carrel-operator";
 
 /// Whether this operator leads now.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Leading(Arc<RwLock<Weak<Context>>>);
 
 impl Leading {
@@ -43,6 +43,12 @@ impl Leading {
 
     pub(crate) fn end(&self) {
         *self.0.write() = Weak::new();
+    }
+
+    /// Health, readiness and metrics. Ready is a leader that may start programs, and a standby.
+    pub(crate) fn admin(&self, registry: Arc<Registry>) -> telemetry::Admin {
+        let leading = self.clone();
+        telemetry::Admin::new(registry).ready_when("takeover", move || leading.check())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -77,9 +83,7 @@ impl Server {
     }
 
     fn router(self) -> Router {
-        let leading = self.leading.clone();
-        let admin =
-            telemetry::Admin::new(Arc::clone(&self.registry)).ready_when("takeover", move || leading.check());
+        let admin = self.leading.admin(Arc::clone(&self.registry));
         Router::new()
             .route("/v1/live/{namespace}/{name}", get(live))
             .with_state(Arc::new(self))

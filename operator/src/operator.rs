@@ -49,6 +49,7 @@ pub struct Operator {
     live: LiveOutputs,
     registry: Arc<Registry>,
     metrics: Metrics,
+    leading: Leading,
 }
 
 /// The client, which says nothing about itself.
@@ -67,7 +68,7 @@ impl Operator {
         let mut registry = telemetry::new_registry("operator", env!("CARGO_PKG_VERSION"));
         let metrics = Metrics::register(&mut registry);
         let (client, live, registry) = (Silent(client), LiveOutputs::default(), Arc::new(registry));
-        Self { config, client, blobs, live, registry, metrics }
+        Self { config, client, blobs, live, registry, metrics, leading: Leading::default() }
     }
 
     /// The output of running programs. Clones are the same.
@@ -82,6 +83,12 @@ impl Operator {
         Arc::clone(&self.registry)
     }
 
+    /// Health, readiness and metrics of this operator, for a port of their own.
+    #[must_use]
+    pub fn admin(&self) -> telemetry::Admin {
+        self.leading.admin(Arc::clone(&self.registry))
+    }
+
     /// Runs until `shutdown`, or until the lease is lost. Then nothing of it goes on, and the lease is given back.
     /// Live output, health and metrics are served on `internal`, when there is one.
     pub async fn run(
@@ -89,8 +96,7 @@ impl Operator {
         internal: Option<TcpListener>,
         shutdown: CancellationToken,
     ) -> Result<(), OperatorError> {
-        let Self { config, client: Silent(client), blobs, live, registry, metrics } = self;
-        let leading = Leading::default();
+        let Self { config, client: Silent(client), blobs, live, registry, metrics, leading } = self;
         let mut tasks: JoinSet<OperatorError> = JoinSet::new();
         if let Some(listener) = internal {
             let server = live_server::Server::new(client.clone(), live.clone(), registry, leading.clone());

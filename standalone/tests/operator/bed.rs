@@ -96,17 +96,24 @@ impl Bed {
     }
 
     async fn made(timings: Timings, elected: bool, replicas: i32, max_pods: i32) -> Self {
-        // The node of an earlier bed would kill the executors of this one as orphans.
-        assert!(!MADE.swap(true, Ordering::SeqCst), "a test has one bed");
-        let folder = tempfile::tempdir().unwrap();
-        let api = ApiServer::open(&folder.path().join("api"), crds::definitions::all()).await.unwrap();
-        let blobs = Blobs::open(BlobsConfig::local(folder.path().join("blobs"))).await.unwrap();
-        let mut bed = Self { api, blobs, operator: None, folder, node: None, timings, elected };
+        let mut bed = Self::empty().await;
+        (bed.timings, bed.elected) = (timings, elected);
         bed.start_node();
         bed.start_operator();
         bed.make_pool("default", replicas, max_pods).await;
         bed.ready(replicas).await;
         bed
+    }
+
+    /// Only the API and the store.
+    pub(crate) async fn empty() -> Self {
+        // The node of an earlier bed would kill the executors of this one as orphans.
+        assert!(!MADE.swap(true, Ordering::SeqCst), "a test has one bed");
+        let folder = tempfile::tempdir().unwrap();
+        let api = ApiServer::open(&folder.path().join("api"), crds::definitions::all()).await.unwrap();
+        let blobs = Blobs::open(BlobsConfig::local(folder.path().join("blobs"))).await.unwrap();
+        let timings = Timings::default();
+        Self { api, blobs, operator: None, folder, node: None, timings, elected: false }
     }
 
     pub(crate) fn start_node(&mut self) {
