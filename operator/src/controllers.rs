@@ -1,5 +1,7 @@
 //! Builds the watches and the loops that belong to one term of leadership. Each ends only when something is broken.
 
+mod watches;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
@@ -8,12 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use crds::{CodeExecution, SandboxFile, SandboxPool, labels};
 use futures::{Stream, StreamExt as _, future::BoxFuture, stream::SelectAll};
-use k8s_openapi::{NamespaceResourceScope, api::core::v1::Pod};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
-    core::DeserializeGuard,
     runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ use crate::{
     drive::drive,
     key::Key,
     leader::first_lists::Lists,
-    pool::{self, facts::PodFacts},
+    pool,
     sandbox_file::{self, gc},
 };
 
@@ -42,13 +42,13 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
     let lists = Arc::new(Lists::new(&watched(context)));
     let with = || (Arc::clone(context), Arc::clone(&lists));
     let context_of = || Arc::clone(context);
-    let (executions, pods, pools, files) = (with(), with(), with(), context_of());
+    let (executions, pods, pools, files) = (with(), with(), with(), with());
     let (look, fill, keep) = (context_of(), context_of(), context_of());
     vec![
-        ("watch of executions", Box::pin(watch_executions(executions.0, executions.1))),
-        ("watch of pods", Box::pin(watch_pods(pods.0, pods.1))),
-        ("watch of pools", Box::pin(watch_pools(pools.0, pools.1))),
-        ("watch of files", Box::pin(watch_files(files))),
+        ("watch of executions", Box::pin(watch::<watches::Executions>(executions.0, executions.1))),
+        ("watch of pods", Box::pin(watch::<watches::Pods>(pods.0, pods.1))),
+        ("watch of pools", Box::pin(watch::<watches::Pools>(pools.0, pools.1))),
+        ("watch of files", Box::pin(watch::<watches::Files>(files.0, files.1))),
         (
             "executions",
             Box::pin(drive(context.execution_queue.clone(), EXECUTIONS_AT_ONCE, move |key| {
@@ -72,143 +72,58 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
     ]
 }
 
-async fn watch_executions(context: Arc<Context>, lists: Arc<Lists>) {
-    let events = events::<DeserializeGuard<CodeExecution>>(&context, &watcher::Config::default());
-    let mut events = pin!(events);
+/// What the events of one kind mean for the caches.
+trait Watched {
+    /// The kind, in the form in which it is read.
+    type Object: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static;
+    /// What its list is called where the first lists are waited for.
+    const LIST: &'static str;
+
+    /// Which objects are watched, and how they are listed.
+    fn config() -> watcher::Config {
+        watcher::Config::default()
+    }
+
+    /// What names an object in its cache.
+    fn key(object: &Self::Object) -> Key {
+        Key::of(object.meta())
+    }
+
+    /// Everything that the cache has.
+    fn known(context: &Context) -> Vec<Key>;
+
+    /// It is there, or has changed.
+    fn applied(context: &Arc<Context>, object: Self::Object);
+
+    /// It is gone.
+    fn deleted(context: &Arc<Context>, key: &Key);
+}
+
+/// Keeps a cache as the API is, for ever.
+async fn watch<W: Watched>(context: Arc<Context>, lists: Arc<Lists>) {
+    let mut events = pin!(events::<W::Object>(&context, &W::config()));
     let mut listing = Listing::default();
     while let Some((namespace, event)) = events.next().await {
         match event {
             Event::Init => listing.begin(namespace.as_deref()),
             Event::InitApply(object) => {
-                listing.insert(namespace.as_deref(), Key::of(object.meta()));
-                execution_applied(&context, object);
+                listing.insert(namespace.as_deref(), W::key(&object));
+                W::applied(&context, object);
             }
             Event::InitDone => {
                 let listed = listing.end(namespace.as_deref());
-                let known = context.executions.keys().into_iter().chain(context.ttl.keys());
-                for key in missing(known, &listed, namespace.as_deref()) {
-                    code_execution::deleted(&context, &key);
+                for key in missing(W::known(&context), &listed, namespace.as_deref()) {
+                    W::deleted(&context, &key);
                 }
-                lists.complete(&context, "executions", namespace);
+                lists.complete(&context, W::LIST, namespace);
             }
-            Event::Apply(object) => execution_applied(&context, object),
-            Event::Delete(object) => code_execution::deleted(&context, &Key::of(object.meta())),
-        }
-    }
-}
-
-fn execution_applied(context: &Arc<Context>, object: DeserializeGuard<CodeExecution>) {
-    match object.0 {
-        Ok(object) => code_execution::applied(context, object),
-        Err(unreadable) => {
-            tracing::warn!(execution = %Key::of(&unreadable.metadata), error = %unreadable, "an object cannot be read");
-            context.executions.apply_unreadable(&unreadable.metadata, &unreadable.error);
-            context.execution_queue.push(Key::of(&unreadable.metadata));
-        }
-    }
-}
-
-async fn watch_pods(context: Arc<Context>, lists: Arc<Lists>) {
-    let ours = watcher::Config::default().labels(labels::POOL);
-    let events = events::<Pod>(&context, &ours);
-    let mut events = pin!(events);
-    let mut listing = Listing::default();
-    while let Some((namespace, event)) = events.next().await {
-        match event {
-            Event::Init => listing.begin(namespace.as_deref()),
-            Event::InitApply(pod) => {
-                listing.insert(namespace.as_deref(), pod.metadata.uid.clone().unwrap_or_default());
-                pod_applied(&context, &pod);
-            }
-            Event::InitDone => {
-                let listed = listing.end(namespace.as_deref());
-                for entry in context.pods.all() {
-                    let facts = entry.facts();
-                    let here =
-                        namespace.as_deref().is_none_or(|namespace| namespace == &*facts.key.namespace);
-                    if here && !listed.contains(&*facts.uid) {
-                        pod_deleted(&context, &facts.uid);
-                    }
-                }
-                lists.complete(&context, "pods", namespace);
-            }
-            Event::Apply(pod) => pod_applied(&context, &pod),
-            Event::Delete(pod) => pod_deleted(&context, pod.metadata.uid.as_deref().unwrap_or_default()),
-        }
-    }
-}
-
-fn pod_applied(context: &Arc<Context>, pod: &Pod) {
-    if let Some(facts) = PodFacts::of(pod) {
-        let entry = context.pods.apply(facts);
-        pool::pod_changed(context, &entry);
-    }
-}
-
-fn pod_deleted(context: &Arc<Context>, uid: &str) {
-    if let Some(entry) = context.pods.remove(uid) {
-        pool::pod_gone(context, &entry);
-    }
-}
-
-async fn watch_pools(context: Arc<Context>, lists: Arc<Lists>) {
-    let events = events::<SandboxPool>(&context, &watcher::Config::default());
-    let mut events = pin!(events);
-    let mut listing = Listing::default();
-    while let Some((namespace, event)) = events.next().await {
-        match event {
-            Event::Init => listing.begin(namespace.as_deref()),
-            Event::InitApply(pool) => {
-                listing.insert(namespace.as_deref(), Key::of(&pool.metadata));
-                pool_applied(&context, pool);
-            }
-            Event::InitDone => {
-                let listed = listing.end(namespace.as_deref());
-                for key in missing(context.pools.keys(), &listed, namespace.as_deref()) {
-                    pool_deleted(&context, &key);
-                }
-                lists.complete(&context, "pools", namespace);
-            }
-            Event::Apply(pool) => pool_applied(&context, pool),
-            Event::Delete(pool) => pool_deleted(&context, &Key::of(&pool.metadata)),
-        }
-    }
-}
-
-fn pool_applied(context: &Arc<Context>, pool: SandboxPool) {
-    let fresh = context.pools.get(&Key::of(&pool.metadata)).is_none();
-    let key = context.pools.apply(pool);
-    if fresh {
-        // Whoever waits for the pool can ask it now.
-        context.executions.wake_pool(&key, &context.execution_queue);
-    }
-    context.pool_queue.push(key);
-}
-
-fn pool_deleted(context: &Arc<Context>, key: &Key) {
-    context.pools.remove(key);
-    context.executions.wake_pool(key, &context.execution_queue);
-}
-
-async fn watch_files(context: Arc<Context>) {
-    let events = events::<SandboxFile>(&context, &watcher::Config::default());
-    let mut events = pin!(events);
-    let mut listing = Listing::default();
-    while let Some((namespace, event)) = events.next().await {
-        match event {
-            Event::Init => listing.begin(namespace.as_deref()),
-            Event::InitApply(file) => {
-                listing.insert(namespace.as_deref(), Key::of(&file.metadata));
-                sandbox_file::applied(&context, &file);
-            }
-            Event::InitDone => {
-                let listed = listing.end(namespace.as_deref());
-                for key in missing(context.files.keys(), &listed, namespace.as_deref()) {
-                    sandbox_file::deleted(&context, &key);
-                }
-            }
-            Event::Apply(file) => sandbox_file::applied(&context, &file),
-            Event::Delete(file) => sandbox_file::deleted(&context, &Key::of(&file.metadata)),
+            Event::Apply(object) => W::applied(&context, object),
+            Event::Delete(object) => W::deleted(&context, &W::key(&object)),
         }
     }
 }

@@ -53,10 +53,7 @@ fn forget(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
 }
 
 fn wait(context: &Arc<Context>, key: &Key, entry: &Entry, until: Option<Instant>) -> Next {
-    if entry.phase == ExecutionPhase::Queued {
-        // It waits in earnest: the texts are read again when a pod is there.
-        context.executions.update(key, &entry.uid, |entry| entry.program = None);
-    }
+    context.executions.update(key, &entry.uid, Entry::waits);
     // A moment that is past already must not become a busy loop.
     Next::Rest(until.map(|until| until.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT)))
 }
@@ -73,6 +70,7 @@ fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
             context.metrics.pool_misses.inc();
         }
     }
+    context.executions.update(key, &entry.uid, |entry| entry.asked = true);
     // Either way the pool is one pod short of what it wants.
     context.pool_queue.push(plan.pool.clone());
     Next::Again
@@ -85,7 +83,7 @@ async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str)
     context.executions.update(key, &entry.uid, |entry| entry.maybe_queued = true);
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
-        (entry.version, entry.phase, entry.program) = (version, ExecutionPhase::Queued, None);
+        (entry.version, entry.phase) = (version, ExecutionPhase::Queued);
     });
     Ok(Next::Again)
 }
@@ -159,7 +157,7 @@ fn follow(
     let job = Job { context: Arc::clone(context), key: key.clone(), run, plan: Arc::clone(plan), program };
     context.supervisor.spawn(job.follow());
     // The run's task has the texts now and lets them go when they are sent.
-    context.executions.update(key, &entry.uid, |entry| entry.program = None);
+    context.executions.update(key, &entry.uid, Entry::waits);
     Next::Again
 }
 

@@ -1,5 +1,6 @@
-//! The executions that have not finished, as the watch has shown them. The texts are kept only until a pod must be
-//! waited for; then they are read again when it is there, so that a queue costs no memory beyond its keys.
+//! The executions that have not finished, as the watch has shown them. Texts are kept only from the event that shows an
+//! execution to its first look, and only as many as have room; whoever must wait for anything reads them again when it
+//! is about to start. So a queue costs no memory beyond its keys and what is needed to decide.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,13 +22,23 @@ pub(crate) struct Entry {
     pub(crate) cancel: bool,
     pub(crate) seen: Instant,
     pub(crate) plan: Result<Arc<Plan>, Failure>,
+    /// The texts, when they are kept.
     pub(crate) program: Option<Arc<Program>>,
+    /// It has asked its pool for a pod.
+    pub(crate) asked: bool,
     /// How many pods could not start it.
     pub(crate) attempts: u32,
     /// How often something of ours failed before it was sent to a pod.
     pub(crate) hiccups: u32,
     /// `Queued` may have been written although the answer was lost.
     pub(crate) maybe_queued: bool,
+}
+
+impl Entry {
+    /// It must wait: its texts are read again when it is about to start.
+    pub(crate) fn waits(&mut self) {
+        self.program = None;
+    }
 }
 
 /// What a change of the cache means for the rest.
@@ -47,9 +58,14 @@ pub(crate) struct Executions {
     inner: Mutex<Inner>,
 }
 
+/// All texts together take at most so many bytes. What has no room is read again.
+const TEXT_BYTES: usize = 16 * 1024 * 1024;
+
 #[derive(Debug, Default)]
 struct Inner {
     entries: HashMap<Key, Entry>,
+    /// What the texts of all entries take.
+    text_bytes: usize,
     keys: HashMap<Arc<str>, Key>,
     /// Those that we have finished and the watch has not shown as finished yet: what it shows of them is old.
     finished: HashMap<Key, Arc<str>>,
@@ -81,8 +97,7 @@ impl Executions {
             }
             None => fresh,
         };
-        inner.keys.insert(Arc::clone(&fresh.uid), key.clone());
-        inner.entries.insert(key, fresh);
+        inner.insert(key, fresh);
         change
     }
 
@@ -95,8 +110,7 @@ impl Executions {
         fresh.program = None;
         let key = Key::of(meta);
         let mut inner = self.inner.lock();
-        inner.keys.insert(Arc::clone(&fresh.uid), key.clone());
-        inner.entries.insert(key, fresh);
+        inner.insert(key, fresh);
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Entry> {
@@ -105,8 +119,12 @@ impl Executions {
 
     /// Changes an entry, if it is still the one of `uid`.
     pub(crate) fn update(&self, key: &Key, uid: &str, change: impl FnOnce(&mut Entry)) {
-        if let Some(entry) = self.inner.lock().entries.get_mut(key).filter(|entry| *entry.uid == *uid) {
+        let mut inner = self.inner.lock();
+        let Inner { entries, text_bytes, .. } = &mut *inner;
+        if let Some(entry) = entries.get_mut(key).filter(|entry| *entry.uid == *uid) {
+            *text_bytes -= weight(entry);
             change(entry);
+            *text_bytes += weight(entry);
         }
     }
 
@@ -137,11 +155,21 @@ impl Executions {
         found
     }
 
+    /// As `wake`, for an execution of which a pod of `pool` speaks. False also when it wants another pool.
+    pub(crate) fn wake_in(&self, uid: &str, pool: &Key, queue: &WorkQueue<Key>) -> bool {
+        let theirs = {
+            let inner = self.inner.lock();
+            let entry = inner.keys.get(uid).and_then(|key| inner.entries.get(key));
+            entry.is_some_and(|entry| entry.plan.as_ref().map_or(true, |plan| plan.pool == *pool))
+        };
+        theirs && self.wake(uid, queue)
+    }
+
     /// Looks at those that have not been given to a pool yet.
     pub(crate) fn wake_held(&self, queue: &WorkQueue<Key>) {
         let inner = self.inner.lock();
         for (key, entry) in &inner.entries {
-            if entry.program.is_some() && entry.phase == ExecutionPhase::Pending {
+            if !entry.asked && entry.phase == ExecutionPhase::Pending {
                 queue.push(key.clone());
             }
         }
@@ -171,11 +199,28 @@ impl Executions {
 }
 
 impl Inner {
+    /// Takes in an entry, with its texts only if they have room.
+    fn insert(&mut self, key: Key, mut entry: Entry) {
+        self.remove(&key);
+        if self.text_bytes + weight(&entry) > TEXT_BYTES {
+            entry.program = None;
+        }
+        self.text_bytes += weight(&entry);
+        self.keys.insert(Arc::clone(&entry.uid), key.clone());
+        self.entries.insert(key, entry);
+    }
+
     fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
+        self.text_bytes -= weight(&entry);
         self.keys.remove(&entry.uid);
         Some(entry)
     }
+}
+
+/// What the texts of an entry take.
+fn weight(entry: &Entry) -> usize {
+    entry.program.as_ref().map_or(0, |program| program.bytes())
 }
 
 /// An object of the API as an entry. The texts are checked here, once.
@@ -195,6 +240,7 @@ pub(crate) fn entry(object: CodeExecution) -> Entry {
         seen: Instant::now(),
         plan,
         program,
+        asked: false,
         attempts: 0,
         hiccups: 0,
         maybe_queued: false,
@@ -211,6 +257,7 @@ fn merged(old: &Entry, fresh: Entry) -> Entry {
         seen: old.seen,
         attempts: old.attempts,
         hiccups: old.hiccups,
+        asked: old.asked,
         maybe_queued: old.maybe_queued,
         // Once the texts were let go they stay away until a pod is there.
         program: old.program.as_ref().and(fresh.program),
@@ -289,6 +336,52 @@ mod tests {
         assert_eq!(executions.apply(object("v", "2", "Pending")), Change::Replaced("u".into()));
         assert!(!executions.wake("u", &WorkQueue::new()));
         assert!(executions.wake("v", &WorkQueue::new()));
+    }
+
+    fn large(number: usize) -> CodeExecution {
+        let mut object = object(&format!("u{number}"), "1", "Pending");
+        object.metadata.name = Some(format!("a{number}"));
+        object.spec.code = Some("x".repeat(400_000));
+        object.spec.args = vec!["y".repeat(1000); 50];
+        object
+    }
+
+    /// What the cache keeps of all executions, text by text.
+    fn kept_bytes(executions: &Executions) -> usize {
+        let inner = executions.inner.lock();
+        let entry = |(key, entry): (&Key, &Entry)| {
+            let Entry { uid, version, plan, .. } = entry;
+            let plan = plan.as_ref().unwrap();
+            let texts = [&plan.isolation_key, &plan.collection, &plan.request_id];
+            let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
+            let names =
+                key.namespace.len() + key.name.len() + plan.pool.name.len() + uid.len() + version.len();
+            size_of::<Entry>() + size_of_val(&**plan) + texts + names + weight(entry)
+        };
+        inner.entries.iter().map(entry).sum()
+    }
+
+    #[test]
+    fn all_texts_together_have_a_bound_and_what_waits_keeps_none() {
+        let executions = Executions::default();
+        for number in 0..200 {
+            executions.apply(large(number));
+        }
+        let kept = kept_bytes(&executions);
+        assert!(kept < TEXT_BYTES + 200 * 1024, "90 MB came, {kept} bytes are kept");
+        assert!(executions.get(&Key::new("ns", "a0")).unwrap().program.is_some(), "the first have room");
+        for number in 0..200 {
+            executions.update(&Key::new("ns", &format!("a{number}")), &format!("u{number}"), Entry::waits);
+        }
+        let kept = kept_bytes(&executions);
+        assert!(kept < 200 * 1024, "each of 200 keeps {} bytes", kept / 200);
+        executions.apply(large(200));
+        assert!(executions.get(&Key::new("ns", "a200")).unwrap().program.is_some(), "there is room again");
+        for number in 0..=200 {
+            executions.remove(&Key::new("ns", &format!("a{number}")));
+        }
+        assert_eq!(executions.inner.lock().text_bytes, 0);
+        assert_eq!(kept_bytes(&executions), 0);
     }
 
     #[test]

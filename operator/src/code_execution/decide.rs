@@ -174,7 +174,7 @@ fn active(seen: &Observed, since: Instant, cancel_sent: bool, patience: Patience
 }
 
 fn not_started(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -> Step {
-    if seen.deadline.is_some_and(|deadline| now >= deadline) {
+    if is_late(plan, seen, now) {
         return Step::Finish(Reason::StartDeadlineExceeded, deadline_failure(plan, &seen.pool));
     }
     match &seen.inputs {
@@ -193,6 +193,15 @@ fn not_started(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -
         (Place::None, PoolState::Able | PoolState::Unable(..)) => Step::Queue,
         (Place::None | Place::Waiting, _) => waiting(plan, seen, patience, now),
     }
+}
+
+/// Whether the start deadline is over. A deadline of 0 means: only in a pod that is free right now. So it is asked for
+/// one first, and one that it gets is used.
+fn is_late(plan: &Plan, seen: &Observed, now: Instant) -> bool {
+    if plan.start_deadline.is_some_and(|wait| wait.is_zero()) {
+        return seen.place == Place::Waiting || seen.pool == PoolState::Missing;
+    }
+    seen.deadline.is_some_and(|deadline| now >= deadline)
 }
 
 /// It has a pod. A start that follows a visible wait is announced first, so that `Queued` proves that nothing was

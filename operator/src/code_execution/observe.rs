@@ -24,21 +24,20 @@ use crate::{
 pub(crate) async fn observe(context: &Context, key: &Key) -> Result<Option<(Entry, Observed)>, Error> {
     let Some(mut entry) = context.executions.get(key) else { return Ok(None) };
     let run = run(context, key, &entry);
-    let permission = context.takeover.lock().permission(&entry.uid, Instant::now());
+    let pool = entry.plan.as_ref().ok().map(|plan| &plan.pool);
+    let permission = context.takeover.lock().permission(&entry.uid, pool, Instant::now());
     let (place, pool) = place(context, &entry);
     let starts = run == Run::None && permission == Permission::Start && !entry.cancel;
     let granted = matches!(place, Place::Granted(_));
-    if starts && granted && entry.program.is_none() && entry.plan.is_ok() {
+    let asks = place == Place::None && !entry.asked;
+    if starts && (granted || asks) && entry.program.is_none() && entry.plan.is_ok() {
         match read_again(context, key, &entry).await? {
             Some(fresh) => entry = fresh,
             None => return Ok(None),
         }
     }
-    let files = if starts && (granted || place == Place::None) {
-        files(context, key, &entry).await?
-    } else {
-        Inputs::NotAsked
-    };
+    let files =
+        if starts && (granted || asks) { files(context, key, &entry).await? } else { Inputs::NotAsked };
     let observed = Observed {
         phase: entry.phase,
         announce: entry.maybe_queued || entry.phase != crds::ExecutionPhase::Pending,
@@ -87,11 +86,14 @@ fn place(context: &Context, entry: &Entry) -> (Place, PoolState) {
     (place, pool)
 }
 
-/// The start deadline counts from where this leader saw the object, and over a restart from its creation, whose time
-/// has whole seconds. So it is never too early.
+/// The start deadline counts from where this leader saw the object first, by its own monotonic clock. Only what an
+/// earlier leader has left counts from its creation: that is a time of another clock and has whole seconds.
 fn deadline(context: &Context, entry: &Entry) -> Option<Instant> {
     let plan = entry.plan.as_ref().ok()?;
     let wait = plan.start_deadline?;
+    if !context.takeover.lock().is_inherited(&entry.uid) {
+        return Some(entry.seen + wait);
+    }
     let end = plan.created + chrono::TimeDelta::from_std(wait + ONE_SECOND).ok()?;
     let left = end.signed_duration_since(context.clock.now()).to_std().unwrap_or_default();
     Some((Instant::now() + left).min(entry.seen + wait))

@@ -67,7 +67,8 @@ pub(crate) struct Takeover {
     lost: Instant,
     listed: bool,
     pods: HashMap<Arc<str>, Pod>,
-    named: HashMap<Arc<str>, Arc<str>>,
+    /// By execution: each pod that says it holds it, and the pool of that pod.
+    named: HashMap<Arc<str>, Vec<(Arc<str>, Key)>>,
     inherited: HashMap<Arc<str>, Inherited>,
 }
 
@@ -108,11 +109,13 @@ impl Takeover {
     pub(crate) fn answered(
         &mut self,
         pod: &Arc<str>,
+        pool: &Key,
         vacant: bool,
         holds: impl IntoIterator<Item = Arc<str>>,
     ) -> bool {
         for uid in holds {
-            self.named.insert(uid, Arc::clone(pod));
+            // Kept beside what others said: a lie must not hide the truth.
+            self.named.entry(uid).or_default().push((Arc::clone(pod), pool.clone()));
         }
         match self.pods.get_mut(pod) {
             Some(known) => {
@@ -143,14 +146,24 @@ impl Takeover {
         !self.listed || (now < self.barrier && self.silent().next().is_some())
     }
 
+    /// Whether an execution was there before this leader.
+    pub(crate) fn is_inherited(&self, uid: &str) -> bool {
+        self.inherited.contains_key(uid)
+    }
+
     /// Whether that pod may hold something that it has not told.
     pub(crate) fn is_silent(&self, pod: &str) -> bool {
         matches!(self.pods.get(pod), Some(Pod::Silent { .. }))
     }
 
-    /// What may be done with the execution `uid`.
-    pub(crate) fn permission(&self, uid: &str, now: Instant) -> Permission {
-        if let Some(pod) = self.named.get(uid) {
+    /// What may be done with the execution `uid`, which wants a pod of `pool`. What a pod says of executions that it
+    /// cannot have been given is not believed: programs run beside what answers there.
+    pub(crate) fn permission(&self, uid: &str, pool: Option<&Key>, now: Instant) -> Permission {
+        let shown = self.shown(uid);
+        let credible = |(pod, of): &&(Arc<str>, Key)| {
+            pool.is_none_or(|pool| pool == of) && shown.is_none_or(|shown| *shown == **pod)
+        };
+        if let Some((pod, _)) = self.named.get(uid).into_iter().flatten().find(credible) {
             return Permission::Attach { pod: Arc::clone(pod) };
         }
         if self.open(now) {
@@ -166,6 +179,12 @@ impl Takeover {
             ExecutionPhase::Running => self.running(found, now),
             _ => self.pending(found, now),
         }
+    }
+
+    /// The pod that the status of an execution names. What was announced for one pod was started in no other.
+    fn shown(&self, uid: &str) -> Option<&str> {
+        let found = self.inherited.get(uid).filter(|found| found.phase == ExecutionPhase::Running)?;
+        found.pod.as_deref()
     }
 
     /// How the dead pod ended that had accepted this execution.
@@ -235,156 +254,4 @@ impl Takeover {
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::TerminationMessage;
-
-    use super::*;
-
-    const WAIT: Duration = Duration::from_secs(17);
-    const LOST: Duration = Duration::from_mins(1);
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(seconds, 0).unwrap()
-    }
-
-    fn pool() -> Key {
-        Key::new("ns", "default")
-    }
-
-    fn inherited(phase: ExecutionPhase, pod: Option<&str>) -> Inherited {
-        Inherited { phase, pod: pod.map(str::to_owned), pool: pool(), created: at(100) }
-    }
-
-    fn takeover(now: Instant, phase: ExecutionPhase, status_pod: Option<&str>) -> Takeover {
-        let mut takeover = Takeover::new(now, WAIT, LOST);
-        takeover.pod("p1".into(), pool());
-        takeover.execution("e1".into(), inherited(phase, status_pod));
-        takeover.complete();
-        takeover
-    }
-
-    #[test]
-    fn nothing_starts_before_the_lists_are_complete() {
-        let now = Instant::now();
-        let mut takeover = Takeover::new(now, WAIT, LOST);
-        assert!(matches!(takeover.permission("new", now), Permission::Wait(_)));
-        takeover.complete();
-        assert_eq!(takeover.permission("new", now), Permission::Start);
-    }
-
-    #[test]
-    fn nothing_starts_while_a_pod_is_silent_within_the_lease_and_its_margin() {
-        let now = Instant::now();
-        let takeover = takeover(now, ExecutionPhase::Queued, None);
-        for uid in ["e1", "new"] {
-            assert_eq!(takeover.permission(uid, now), Permission::Wait(now + WAIT), "{uid}");
-            assert_eq!(takeover.permission(uid, now + WAIT), Permission::Start, "{uid}");
-        }
-    }
-
-    #[test]
-    fn what_an_inventory_names_is_attached_to() {
-        let now = Instant::now();
-        for phase in [ExecutionPhase::Pending, ExecutionPhase::Queued, ExecutionPhase::Running] {
-            let mut takeover = takeover(now, phase, None);
-            takeover.answered(&"p1".into(), false, ["e1".into()]);
-            assert_eq!(takeover.permission("e1", now), Permission::Attach { pod: "p1".into() }, "{phase:?}");
-        }
-    }
-
-    #[test]
-    fn what_no_pod_has_starts_when_all_have_answered() {
-        let now = Instant::now();
-        let mut takeover = takeover(now, ExecutionPhase::Pending, None);
-        takeover.answered(&"p1".into(), false, []);
-        assert_eq!(takeover.permission("e1", now), Permission::Start);
-    }
-
-    #[test]
-    fn a_silent_pod_makes_a_pending_execution_wait_and_then_lost() {
-        let now = Instant::now();
-        let mut takeover = takeover(now, ExecutionPhase::Pending, None);
-        assert_eq!(takeover.permission("e1", now + WAIT), Permission::Wait(now + LOST));
-        assert!(matches!(takeover.permission("e1", now + LOST), Permission::Over(Reason::Lost, _)));
-        takeover.answered(&"p1".into(), true, []);
-        assert_eq!(takeover.permission("e1", now + LOST), Permission::Start, "a late answer is an answer");
-    }
-
-    #[test]
-    fn a_pod_that_died_since_the_execution_was_made_may_have_run_it() {
-        let now = Instant::now();
-        for (died, start) in [(Some(at(99)), true), (Some(at(100)), false), (None, false)] {
-            let mut takeover = takeover(now, ExecutionPhase::Pending, None);
-            takeover.gone("p1", &Fate { ended: died, ..Fate::default() });
-            let permission = takeover.permission("e1", now);
-            assert_eq!(permission == Permission::Start, start, "{died:?}: {permission:?}");
-        }
-    }
-
-    #[test]
-    fn the_last_words_of_a_dead_pod_say_what_may_have_run() {
-        let now = Instant::now();
-        let after = |phase, told: Option<&str>, out_of_memory| {
-            let mut takeover = takeover(now, phase, Some("p1"));
-            let told = Some(TerminationMessage { execution_uid: told.map(str::to_owned) });
-            takeover.gone("p1", &Fate { ended: None, out_of_memory, told });
-            takeover.permission("e1", now)
-        };
-        for phase in [ExecutionPhase::Pending, ExecutionPhase::Queued, ExecutionPhase::Running] {
-            assert_eq!(after(phase, None, false), Permission::Start, "{phase:?}");
-            assert_eq!(after(phase, Some("e2"), true), Permission::Start, "{phase:?}");
-            assert!(
-                matches!(after(phase, Some("e1"), false), Permission::Over(Reason::Lost, _)),
-                "{phase:?}"
-            );
-            let killed = after(phase, Some("e1"), true);
-            assert!(matches!(killed, Permission::Over(Reason::OutOfMemory, _)), "{phase:?}");
-        }
-    }
-
-    #[test]
-    fn a_silent_pod_of_another_pool_delays_and_does_not_lose() {
-        let now = Instant::now();
-        let mut takeover = takeover(now, ExecutionPhase::Pending, None);
-        takeover.answered(&"p1".into(), true, []);
-        takeover.pod("p2".into(), Key::new("ns", "other"));
-        assert_eq!(takeover.permission("e1", now), Permission::Wait(now + WAIT));
-        assert_eq!(takeover.permission("e1", now + WAIT), Permission::Start);
-    }
-
-    #[test]
-    fn a_queued_execution_was_not_started_whatever_died() {
-        let now = Instant::now();
-        let mut takeover = takeover(now, ExecutionPhase::Queued, None);
-        takeover.gone("p1", &Fate::default());
-        assert_eq!(takeover.permission("e1", now), Permission::Start);
-    }
-
-    #[test]
-    fn a_running_execution_starts_again_only_when_its_pod_never_held_anything() {
-        let now = Instant::now();
-        let running = |change: fn(&mut Takeover) -> bool| {
-            let mut takeover = takeover(now, ExecutionPhase::Running, Some("p1"));
-            change(&mut takeover);
-            takeover.permission("e1", now + WAIT)
-        };
-        assert_eq!(running(|t| t.answered(&"p1".into(), true, [])), Permission::Start);
-        assert!(matches!(
-            running(|t| t.answered(&"p1".into(), false, [])),
-            Permission::Over(Reason::Lost, _)
-        ));
-        assert!(matches!(running(|t| t.gone("p1", &Fate::default())), Permission::Over(Reason::Lost, _)));
-        assert_eq!(running(|_| false), Permission::Wait(now + LOST));
-        let unknown = takeover(now, ExecutionPhase::Running, Some("p9"));
-        assert!(matches!(unknown.permission("e1", now + WAIT), Permission::Over(Reason::Lost, _)));
-    }
-
-    #[test]
-    fn what_a_pod_said_stays_known_when_it_is_gone() {
-        let now = Instant::now();
-        let mut takeover = takeover(now, ExecutionPhase::Pending, None);
-        takeover.answered(&"p1".into(), false, ["e1".into()]);
-        takeover.gone("p1", &Fate::default());
-        assert_eq!(takeover.permission("e1", now), Permission::Attach { pod: "p1".into() });
-    }
-}
+mod tests;

@@ -128,13 +128,14 @@ fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: &Answer) {
     entry.set_answer(answer.clone());
     let (changed, listed) = {
         let mut takeover = context.takeover.lock();
-        let changed = takeover.answered(&facts.uid, answer.vacant, answer.holds.iter().cloned());
+        let changed = takeover.answered(&facts.uid, &facts.pool, answer.vacant, answer.holds.iter().cloned());
         (changed, takeover.listed())
     };
     let useless = !answer.usable && answer.holds.is_empty() && answer.trouble.is_none();
     for uid in &answer.holds {
-        if !context.executions.wake(uid, &context.execution_queue) && listed {
-            // Nobody wants this run any more: its object is gone or has its status.
+        if !context.executions.wake_in(uid, &facts.pool, &context.execution_queue) && listed {
+            // Nobody wants this run any more: its object is gone or has its status, or was never this pod's.
+            tracing::info!(pod = %facts.key, uid = %uid, "a pod holds what is not, or no longer, to be run there; it goes");
             entry.spend();
         }
     }

@@ -1,6 +1,13 @@
 //! The end of bytes: when nothing refers to them, and has not for a while. One task deletes them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -14,8 +21,6 @@ use crate::context::Context;
 const SWEEP: Duration = Duration::from_mins(10);
 /// Staged bytes that nobody has written to for so long were left behind.
 const STAGING_AGE: Duration = Duration::from_hours(1);
-/// How often it is looked whether everything was listed.
-const UNLISTED: Duration = Duration::from_secs(1);
 /// How much longer a touch is remembered than bytes are kept.
 const REMEMBER: u32 = 4;
 
@@ -25,6 +30,8 @@ pub(crate) struct Gc {
     state: Mutex<State>,
     wake: Notify,
     grace: Duration,
+    /// Everything that may refer to bytes is known.
+    listed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +43,13 @@ struct State {
 
 impl Gc {
     pub(crate) fn new(grace: Duration) -> Self {
-        Self { state: Mutex::new(State::default()), wake: Notify::new(), grace }
+        Self { state: Mutex::default(), wake: Notify::new(), grace, listed: AtomicBool::new(false) }
+    }
+
+    /// Everything that may refer to bytes is known from now on.
+    pub(crate) fn listed(&self) {
+        self.listed.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
     }
 
     /// The bytes were put just now.
@@ -103,11 +116,10 @@ pub(crate) async fn run(context: Arc<Context>) {
     loop {
         let now = Instant::now();
         // Before everything was listed, nobody knows what is referred to.
-        let listed = context.takeover.lock().listed();
-        let (ready, next) = if listed {
+        let (ready, next) = if context.gc.listed.load(Ordering::SeqCst) {
             context.gc.state.lock().due(now, context.gc.grace)
         } else {
-            (Vec::new(), Some(now + UNLISTED))
+            (Vec::new(), None)
         };
         for digest in ready {
             delete(&context, &digest).await;

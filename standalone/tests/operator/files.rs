@@ -179,3 +179,24 @@ fn a_store_that_is_away_at_a_start_costs_no_pod() {
         assert!(pods.contains(&status.pod_name.unwrap()), "it runs in the first pod that it was given");
     });
 }
+
+#[test]
+fn variables_and_the_input_of_a_tool_come_from_stored_files() {
+    alone(async {
+        let bed = Bed::new(2, 4).await;
+        for (name, text) in [("variables", r#"{"n": 4}"#), ("input", r#"{"a": 5}"#), ("list", "[1]")] {
+            bed.make_file(name, json!({"fileName": name, "source": {"inline": text}})).await;
+        }
+        let from = |name: &str| json!({"fileRef": {"name": name}});
+        let bound =
+            bed.run("bound", json!({"code": "print(n + 1)", "variablesFrom": from("variables")})).await;
+        assert_eq!((bound.reason, bound.stdout.unwrap().text.as_str()), (Some(Reason::Completed), "5\n"));
+        let tool = json!({"code": "def f(a): return a * 2", "tool": {"inputFrom": from("input")}});
+        let called = bed.run("called", tool).await;
+        assert_eq!(called.reason, Some(Reason::Completed), "{:?}", called.stderr);
+        assert_eq!(called.results.first().unwrap().data, "10");
+        let wrong = bed.run("wrong", json!({"code": "", "variablesFrom": from("list")})).await;
+        assert_eq!(wrong.reason, Some(Reason::Invalid));
+        assert_eq!(wrong.failure.unwrap().field.as_deref(), Some("variablesFrom"));
+    });
+}

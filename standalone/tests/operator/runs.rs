@@ -170,3 +170,36 @@ fn deleting_a_running_execution_kills_its_program() {
         assert_eq!(bed.run("next", json!({"code": ""})).await.reason, Some(Reason::Completed));
     });
 }
+
+#[test]
+fn what_the_kernel_would_not_take_is_invalid_and_names_its_field() {
+    alone(async {
+        let bed = Bed::new(1, 2).await;
+        let env =
+            |bytes: usize| json!([{"name": "A", "value": "a"}, {"name": "B", "value": "x".repeat(bytes)}]);
+        let code = "import os; print(len(os.environ['B']))";
+        let longest = bed.run("longest", json!({"code": code, "env": env(131_069)})).await;
+        assert_eq!(
+            (longest.reason, longest.stdout.unwrap().text.as_str()),
+            (Some(Reason::Completed), "131069\n")
+        );
+        let status = bed.run("longer", json!({"code": code, "env": env(131_070)})).await;
+        assert_eq!(status.reason, Some(Reason::Invalid));
+        assert_eq!(status.failure.unwrap().field.as_deref(), Some("env[1].value"));
+    });
+}
+
+#[test]
+fn a_start_deadline_of_zero_runs_in_a_free_sandbox_and_waits_for_none() {
+    alone(async {
+        let bed = Bed::new(1, 1).await;
+        let spec = |code: &str| json!({"code": code, "startDeadlineSeconds": 0});
+        assert_eq!(bed.run("free", spec("")).await.reason, Some(Reason::Completed));
+        bed.create("first", waiting(&bed, "first")).await;
+        started(&bed, "first").await;
+        let busy = bed.run("busy", spec("")).await;
+        assert_eq!(busy.reason, Some(Reason::StartDeadlineExceeded));
+        go(&bed, "first");
+        assert_eq!(bed.finished("first").await.reason, Some(Reason::Completed));
+    });
+}

@@ -239,6 +239,21 @@ fn the_start_deadline_ends_what_has_not_started_and_nothing_else() {
 }
 
 #[test]
+fn a_start_deadline_of_zero_takes_a_free_pod_and_waits_for_none() {
+    let now = Instant::now();
+    let plan = Plan { start_deadline: Some(Duration::ZERO), ..plan() };
+    let step = |seen: Observed| decide(Ok(&plan), &seen, PATIENCE, now + Duration::from_secs(1));
+    let seen = Observed { deadline: Some(now), ..seen(now) };
+    assert_eq!(step(seen.clone()), Step::Queue, "it is not late before it has asked");
+    let granted = Observed { place: Place::Granted("p".into()), ..seen.clone() };
+    assert_eq!(step(granted), Step::Start("p".into()));
+    let waiting = Observed { place: Place::Waiting, ..seen.clone() };
+    assert_eq!(reason(&step(waiting)), Some(Reason::StartDeadlineExceeded));
+    let missing = Observed { pool: PoolState::Missing, ..seen };
+    assert_eq!(reason(&step(missing)), Some(Reason::StartDeadlineExceeded));
+}
+
+#[test]
 fn files_must_be_there_before_a_pod_is_asked_for() {
     let now = Instant::now();
     let failure = Failure { field: Some("files[0].source".to_owned()), ..Failure::default() };
