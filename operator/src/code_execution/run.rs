@@ -6,6 +6,7 @@
 mod cancelling;
 mod intake;
 mod patience;
+mod trouble;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +15,12 @@ use futures::StreamExt as _;
 use protocol::{ExecuteRequest, Frame, Outcome};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use self::{cancelling::cancelling, intake::Intake, patience::Progress};
+use self::{
+    cancelling::cancelling,
+    intake::Intake,
+    patience::Progress,
+    trouble::{Trouble, cancelled, invalid},
+};
 use super::{
     collect, inputs, output,
     runs::{Left, Run},
@@ -253,41 +259,6 @@ impl Job {
         let reason = if self.run.pod.facts().fate.out_of_memory { Reason::OutOfMemory } else { Reason::Lost };
         Ending::without_run(reason, status::failure(None, message))
     }
-}
-
-enum Trouble {
-    Inputs(inputs::InputsError),
-    Call(CallError),
-    /// Nothing was sent, and will not be.
-    Unsent(&'static str),
-    /// It was cancelled before anything was sent to any pod that may have it.
-    Cancelled,
-    /// The request may have arrived, and no answer comes.
-    Silent,
-}
-
-impl From<inputs::InputsError> for Trouble {
-    fn from(error: inputs::InputsError) -> Self {
-        Self::Inputs(error)
-    }
-}
-
-impl From<CallError> for Trouble {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
-}
-
-fn cancelled() -> Ending {
-    Ending::without_run(Reason::Cancelled, status::failure(None, "cancelled before it started"))
-}
-
-fn invalid(error: CallError) -> Ending {
-    let failure = match error {
-        CallError::Refused(body) => collect::renamed(status::failure(body.field.clone(), &body.message)),
-        other => status::failure(None, &other.to_string()),
-    };
-    Ending::without_run(Reason::Invalid, failure)
 }
 
 /// Wakes the reconcile when the task ends, also when it panics: then nobody knows what came of the run. A task that

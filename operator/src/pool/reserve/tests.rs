@@ -1,0 +1,94 @@
+//! Who gets which pod, in which order.
+
+use super::*;
+
+fn pool() -> Key {
+    Key::new("ns", "default")
+}
+
+fn ticket(name: &str) -> Ticket {
+    Ticket { uid: name.into(), key: Key::new("ns", name) }
+}
+
+fn names(reserve: &mut Reserve, count: usize) -> Vec<String> {
+    (0..count).map(|n| reserve.offer(&pool(), &format!("pod{n}").into()).unwrap().uid.to_string()).collect()
+}
+
+#[test]
+fn an_idle_pod_is_given_to_one_execution_only() {
+    let mut reserve = Reserve::default();
+    assert_eq!(reserve.offer(&pool(), &"p1".into()), None);
+    assert_eq!(reserve.request(&pool(), &None, &ticket("a")), Place::Granted("p1".into()));
+    assert_eq!(reserve.request(&pool(), &None, &ticket("a")), Place::Granted("p1".into()));
+    assert_eq!(reserve.request(&pool(), &None, &ticket("b")), Place::Waiting);
+    assert_eq!(reserve.offer(&pool(), &"p1".into()), None, "it is not free because it is offered again");
+    assert_eq!(reserve.usage(&pool()), Usage { idle: 0, busy: 1, queued: 1 });
+}
+
+#[test]
+fn scopes_take_turns_and_each_keeps_its_order() {
+    let mut reserve = Reserve::default();
+    for (name, who) in [("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b"), ("c1", "c"), ("b2", "b")] {
+        reserve.request(&pool(), &Some(who.into()), &ticket(name));
+    }
+    assert_eq!(names(&mut reserve, 6), ["a1", "b1", "c1", "a2", "b2", "a3"]);
+}
+
+#[test]
+fn a_scope_that_comes_back_does_not_jump_the_queue() {
+    let mut reserve = Reserve::default();
+    reserve.request(&pool(), &Some("a".into()), &ticket("a1"));
+    reserve.request(&pool(), &Some("b".into()), &ticket("b1"));
+    assert_eq!(names(&mut reserve, 1), ["a1"]);
+    reserve.request(&pool(), &Some("a".into()), &ticket("a2"));
+    reserve.request(&pool(), &Some("b".into()), &ticket("b2"));
+    let mut rest = Vec::new();
+    for n in 10..13 {
+        rest.push(reserve.offer(&pool(), &format!("pod{n}").into()).unwrap().uid.to_string());
+    }
+    assert_eq!(rest, ["b1", "a2", "b2"]);
+}
+
+#[test]
+fn an_execution_that_leaves_frees_its_pod_for_the_next() {
+    let mut reserve = Reserve::default();
+    reserve.offer(&pool(), &"p1".into());
+    reserve.request(&pool(), &None, &ticket("a"));
+    reserve.request(&pool(), &None, &ticket("b"));
+    reserve.request(&pool(), &None, &ticket("c"));
+    assert_eq!(reserve.leave(&pool(), "b"), None, "it only waited");
+    assert_eq!(reserve.leave(&pool(), "a"), Some(ticket("c")));
+    assert_eq!(reserve.place(&pool(), "c"), Some(Place::Granted("p1".into())));
+    assert_eq!(reserve.leave(&pool(), "c"), None);
+    assert_eq!(reserve.usage(&pool()), Usage { idle: 1, busy: 0, queued: 0 });
+}
+
+#[test]
+fn a_used_pod_is_never_given_out_again() {
+    let mut reserve = Reserve::default();
+    reserve.offer(&pool(), &"p1".into());
+    reserve.request(&pool(), &None, &ticket("a"));
+    assert_eq!(reserve.remove_pod(&pool(), "p1"), Some(ticket("a")));
+    assert_eq!(reserve.request(&pool(), &None, &ticket("b")), Place::Waiting);
+    assert_eq!(reserve.place(&pool(), "a"), None);
+}
+
+#[test]
+fn only_an_idle_pod_can_be_retired() {
+    let mut reserve = Reserve::default();
+    reserve.offer(&pool(), &"p1".into());
+    reserve.offer(&pool(), &"p2".into());
+    reserve.request(&pool(), &None, &ticket("a"));
+    assert!(!reserve.retire(&pool(), "p1"));
+    assert!(reserve.retire(&pool(), "p2"));
+    assert!(!reserve.retire(&pool(), "p2"));
+}
+
+#[test]
+fn an_adopted_pod_is_busy_and_its_execution_has_it() {
+    let mut reserve = Reserve::default();
+    reserve.offer(&pool(), &"p1".into());
+    reserve.adopt(&pool(), &"p1".into(), &ticket("a"));
+    assert_eq!(reserve.usage(&pool()), Usage { idle: 0, busy: 1, queued: 0 });
+    assert_eq!(reserve.place(&pool(), "a"), Some(Place::Granted("p1".into())));
+}
