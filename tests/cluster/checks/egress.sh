@@ -42,7 +42,7 @@ egress_is_shut || die "the rules are not in place, so nothing is tried"
 trap remove_outside EXIT
 remove_outside
 add_outside
-kubectl wait --for=delete namespace/carrel-check --timeout=60s >/dev/null
+kubectl wait --for=delete namespace/carrel-check --timeout=120s >/dev/null
 kubectl create namespace carrel-check >/dev/null
 kubectl run -n carrel-check caller --image localhost/carrel-test:1 >/dev/null
 kubectl wait -n carrel-check --for=condition=Ready pod/caller --timeout=60s >/dev/null

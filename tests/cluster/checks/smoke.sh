@@ -52,7 +52,7 @@ pull_has_failed() {
 
 trap clean_up EXIT
 clean_up
-kubectl wait --for=delete namespace/carrel-check --timeout=60s >/dev/null
+kubectl wait --for=delete namespace/carrel-check --timeout=120s >/dev/null
 is "the server's version" "v$(version_of . k8s.io/kubernetes)" \
     "$(kubectl get --raw /version | sed -n 's/.*"gitVersion": "\(.*\)".*/\1/p')"
 kubectl create namespace carrel-check >/dev/null
@@ -72,7 +72,10 @@ is "a service from this machine" 0 "$(http_ok "$address" 80 / && echo 0)"
 in_pod client -- timeout 3 nc 10.202.0.1 443 </dev/null || die "the API server is not reached from a pod"
 wait_until 30 "an image that is not here is refused without a call" pull_has_failed
 
+kubectl delete pod -n carrel-check --all --timeout=60s >/dev/null
+
+# Last, as the kubelet takes its time to come back to an API server that was away more than once.
 before=$(component_pid apiserver)
 "$here/cluster.sh" restart apiserver
 [ "$(component_pid apiserver)" != "$before" ] || die "the API server is the same process after its restart"
-kubectl delete pod -n carrel-check --all --timeout=60s >/dev/null
+is "what it had stored" carrel-check "$(kubectl get namespace carrel-check -o 'jsonpath={.metadata.name}')"
