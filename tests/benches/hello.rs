@@ -15,7 +15,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Carrel, Options, service::http};
+use e2e::{Carrel, Options, http};
 use serde_json::json;
 
 /// How many requests are measured.

@@ -11,10 +11,16 @@
     reason = "all of this is test code: a failure is to be seen at once, with its reason"
 )]
 
+pub mod cluster;
+pub mod counter;
 pub mod examples;
+pub mod front;
 pub mod kubectl;
 pub mod service;
 
+pub use cluster::{Cluster, Process};
+pub use counter::Counter;
+pub use front::{Front, http};
 pub use kubectl::Kubectl;
 pub use service::{Carrel, Options};
 
@@ -35,9 +41,15 @@ pub fn repository() -> PathBuf {
 /// The program under test, as `make build` leaves it beside the tests.
 #[must_use]
 pub fn carrel_binary() -> PathBuf {
+    binary("carrel")
+}
+
+/// One of the programs that `make build` leaves beside the tests.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own program");
     let profile = test.ancestors().nth(2).expect("tests are built into target/PROFILE/deps");
-    let binary = profile.join("carrel");
+    let binary = profile.join(name);
     assert!(binary.exists(), "{} is missing: run `make build`", binary.display());
     binary
 }

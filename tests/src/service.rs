@@ -2,15 +2,12 @@
 
 use std::{
     ffi::OsString,
+    ops::Deref,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Instant,
 };
 
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -18,7 +15,7 @@ use nix::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Kubectl, PATIENCE, carrel_binary};
+use crate::{Front, PATIENCE, carrel_binary};
 
 /// How a service is started.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +34,16 @@ pub struct Carrel {
     child: Child,
     dir: PathBuf,
     endpoints: Value,
+    front: Front,
     own_dir: Option<TempDir>,
+}
+
+impl Deref for Carrel {
+    type Target = Front;
+
+    fn deref(&self) -> &Front {
+        &self.front
+    }
 }
 
 impl Carrel {
@@ -78,8 +84,11 @@ impl Carrel {
             .stderr(log)
             .spawn()
             .expect("carrel starts");
-        let mut carrel = Self { child, dir: dir.to_owned(), endpoints: Value::Null, own_dir: None };
+        let front =
+            Front { http: String::new(), kubeconfig: dir.join("kubeconfig"), blobs: dir.join("blobs") };
+        let mut carrel = Self { child, dir: dir.to_owned(), endpoints: Value::Null, front, own_dir: None };
         carrel.endpoints = carrel.await_endpoints(&endpoints_file);
+        carrel.front.http = carrel.endpoints["http"].as_str().expect("an HTTP address").to_owned();
         carrel
     }
 
@@ -114,41 +123,6 @@ impl Carrel {
     #[must_use]
     pub fn endpoints(&self) -> &Value {
         &self.endpoints
-    }
-
-    /// A URL of its HTTP address.
-    #[must_use]
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.endpoints["http"].as_str().expect("an HTTP address"))
-    }
-
-    /// Sends JSON text by POST and gives status and body.
-    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
-        let answer = http().post(self.url(path)).body(body).send().await.expect("an answer");
-        let status = answer.status().as_u16();
-        let text = answer.text().await.expect("a body");
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
-    }
-
-    /// `POST /v1/execute`, which must answer 200.
-    pub async fn execute(&self, body: &Value) -> Value {
-        let (status, answer) = self.post("/v1/execute", body.to_string()).await;
-        assert_eq!(status, 200, "{answer}\n{}", self.log());
-        answer
-    }
-
-    /// kubectl with this service's kubeconfig.
-    #[must_use]
-    pub fn kubectl(&self) -> Kubectl {
-        Kubectl::new(self.dir.join("kubeconfig"))
-    }
-
-    /// A client of its Kubernetes API.
-    pub async fn client(&self) -> Client {
-        let kubeconfig = Kubeconfig::read_from(self.dir.join("kubeconfig")).expect("a kubeconfig");
-        let options = KubeConfigOptions::default();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a usable kubeconfig");
-        Client::try_from(config).expect("a client")
     }
 
     /// The process id of the service.
@@ -195,11 +169,4 @@ impl Drop for Carrel {
             self.kill();
         }
     }
-}
-
-/// An HTTP client. TLS is installed here because the first user of it decides.
-#[must_use]
-pub fn http() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test that cannot go on shall stop with the reason")]
 
-use e2e::{Carrel, kubectl::execution, service::http};
+use e2e::{Carrel, http, kubectl::execution};
 use serde_json::{Value, json};
 
 /// The first entry of a 422 list.

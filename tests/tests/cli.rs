@@ -160,7 +160,7 @@ async fn a_service_with_a_token_shows_its_example_and_asks_everybody_else_for_it
     let carrel = Carrel::start_with(&options);
     let body = r#"{"code": "print(6 * 7)", "timeout_ms": 30000}"#;
     assert_eq!(carrel.post("/v1/execute", body).await.0, 401);
-    let asked = e2e::service::http().post(carrel.url("/v1/execute")).bearer_auth("secret").body(body);
+    let asked = e2e::http().post(carrel.url("/v1/execute")).bearer_auth("secret").body(body);
     assert_eq!(asked.send().await.unwrap().status(), 200);
     let log = eventually("the example", async || {
         let log = carrel.log();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use e2e::{Carrel, Options, PATIENCE, service::http};
+use e2e::{Carrel, Options, PATIENCE, http};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, ResourceExt,

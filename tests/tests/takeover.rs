@@ -1,0 +1,133 @@
+//! Operators that end, stop and wake up: each program starts at most once, and every execution ends.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on shall stop with the reason"
+)]
+
+use std::time::Duration;
+
+use e2e::{Cluster, Counter, Process, eventually, kubectl::execution};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+/// Programs that are running, and programs that wait, when it happens.
+const COUNT: usize = 8;
+
+struct Bed {
+    cluster: Cluster,
+    leader: Process,
+    counter: Counter,
+    names: Vec<String>,
+}
+
+/// A leader with running and waiting programs.
+async fn bed() -> Bed {
+    let (cluster, leader) = Cluster::start(&json!({"replicas": 2, "maxPods": 4})).await;
+    let counter = Counter::start();
+    let create = |at: usize| {
+        let code = counter.program(&format!("p{at}"), 4.0);
+        cluster.kubectl().create(&execution(&json!({ "code": code })))
+    };
+    let names: Vec<String> = (0..COUNT).map(create).collect();
+    eventually("a program to start", async || {
+        ((0..COUNT).any(|at| counter.starts(&format!("p{at}")) > 0)).then_some(())
+    })
+    .await;
+    Bed { cluster, leader, counter, names }
+}
+
+impl Bed {
+    /// Every execution ends; nothing was started twice, and what completed was started once.
+    fn check(&self, least_completed: usize) {
+        let mut completed = 0;
+        for (at, name) in self.names.iter().enumerate() {
+            let kubectl = self.cluster.kubectl();
+            let target = format!("cex/{name}");
+            let _ = kubectl.run(&["wait", "--for=condition=Finished", &target, "--timeout=180s"], "");
+            let status: Value = kubectl.get("cex", name)["status"].clone();
+            let starts = self.counter.starts(&format!("p{at}"));
+            match status["reason"].as_str().unwrap_or_default() {
+                "Completed" => {
+                    completed += 1;
+                    assert_eq!((starts, &status["stdout"]["text"]), (1, &json!("done\n")), "{status:#}");
+                }
+                "Lost" => assert!(starts <= 1, "{name} was started {starts} times"),
+                _ => panic!("{status:#}"),
+            }
+        }
+        assert!(completed >= least_completed, "only {completed} of {COUNT} completed");
+    }
+
+    fn holder(&self) -> String {
+        let system = self.cluster.system();
+        let path = "jsonpath={.items[*].spec.holderIdentity}";
+        self.cluster.kubectl().run(&["get", "lease", "-n", &system, "-o", path], "")
+    }
+
+    async fn await_other_holder(&self, old: &str) {
+        eventually("another leader", async || {
+            let now = self.holder();
+            (!now.is_empty() && now != old).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_killed_leader_is_followed_and_nothing_runs_twice() {
+    let mut bed = bed().await;
+    let old = bed.holder();
+    let _standby = bed.cluster.operator(&[]);
+    bed.leader.kill();
+    bed.await_other_holder(&old).await;
+    bed.check(COUNT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_leader_that_slept_through_its_lease_starts_nothing_when_it_wakes() {
+    let mut bed = bed().await;
+    let old = bed.holder();
+    let _standby = bed.cluster.operator(&[]);
+    bed.leader.signal(Signal::SIGSTOP);
+    bed.await_other_holder(&old).await;
+    bed.leader.signal(Signal::SIGCONT);
+    bed.check(COUNT);
+    assert_ne!(bed.holder(), old, "it does not take the lease back while the other one holds it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_lease_that_is_deleted_starts_nothing_twice() {
+    let mut bed = bed().await;
+    let _standby = bed.cluster.operator(&[]);
+    for _ in 0..3 {
+        let system = bed.cluster.system();
+        let _ = bed.cluster.kubectl().run(&["delete", "lease", "-n", &system, "--all"], "");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    bed.check(COUNT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_leader_with_another_clock_starts_nothing_and_loses_nothing() {
+    let mut bed = bed().await;
+    let old = bed.holder();
+    bed.leader.kill();
+    let mut skewed = bed.cluster.operator(&["faketime", "-f", "+40s"]);
+    bed.await_other_holder(&old).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let before: usize = (0..COUNT).map(|at| bed.counter.starts(&format!("p{at}"))).sum();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let after: usize = (0..COUNT).map(|at| bed.counter.starts(&format!("p{at}"))).sum();
+    assert_eq!(before, after, "no pod takes a program from it: {}", skewed.log());
+    let other = bed.holder();
+    skewed.kill();
+    let _next = bed.cluster.operator(&[]);
+    bed.await_other_holder(&other).await;
+    bed.check(1);
+}
