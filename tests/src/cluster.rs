@@ -51,6 +51,11 @@ impl Process {
         self.child.wait().expect("a process that can be waited for");
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a process that can be waited for").is_some()
+    }
+
     /// What it has printed.
     #[must_use]
     pub fn log(&self) -> String {
