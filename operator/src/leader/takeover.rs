@@ -3,7 +3,7 @@
 //! The first lists of executions and pods, and the executors' inventories, are all there is to know. An execution
 //! of the first list may run already when
 //! - an inventory names it: it is attached to, never started;
-//! - its status names a pod that held something or never answered;
+//! - its status names a pod that has let go of something, or never answered;
 //! - a dead pod's last words name it;
 //! - its status is still the first one, and a pod of its pool could have been given it and left no word.
 //!
@@ -28,8 +28,9 @@ enum Pod {
     Silent { pool: Key },
     /// It cannot be asked any more.
     Dead { pool: Key, fate: Fate },
-    /// It said what it holds.
-    Answered { vacant: bool },
+    /// It said what it holds. `all` says whether that is all it ever accepted: nothing, or the one run that it
+    /// holds, because an executor takes one. What it has let go already, it does not name.
+    Answered { all: bool },
 }
 
 /// An execution of the first list, as far as it matters here.
@@ -113,13 +114,15 @@ impl Takeover {
         vacant: bool,
         holds: impl IntoIterator<Item = Arc<str>>,
     ) -> bool {
+        let mut all = vacant;
         for uid in holds {
+            all = true;
             // Kept beside what others said: a lie must not hide the truth.
             self.named.entry(uid).or_default().push((Arc::clone(pod), pool.clone()));
         }
         match self.pods.get_mut(pod) {
             Some(known) => {
-                *known = Pod::Answered { vacant };
+                *known = Pod::Answered { all };
                 true
             }
             None => false,
@@ -209,7 +212,7 @@ impl Takeover {
     /// The status says that a pod has it, but no inventory does.
     fn running(&self, found: &Inherited, now: Instant) -> Permission {
         match found.pod.as_deref().and_then(|pod| self.pods.get(pod)) {
-            Some(Pod::Answered { vacant: true }) => Permission::Start,
+            Some(Pod::Answered { all: true }) => Permission::Start,
             // It had accepted nothing, or its last words would have named this execution.
             Some(Pod::Dead { fate, .. }) if fate.told.is_some() => Permission::Start,
             Some(Pod::Silent { .. }) if now < self.lost => Permission::Wait(self.lost),

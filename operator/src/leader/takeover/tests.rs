@@ -133,7 +133,7 @@ fn a_queued_execution_was_not_started_whatever_died() {
 }
 
 #[test]
-fn a_running_execution_starts_again_only_when_its_pod_never_held_anything() {
+fn a_running_execution_starts_again_only_when_its_pod_cannot_have_held_it() {
     let now = Instant::now();
     let running = |change: fn(&mut Takeover) -> bool| {
         let mut takeover = takeover(now, ExecutionPhase::Running, Some("p1"));
@@ -141,6 +141,8 @@ fn a_running_execution_starts_again_only_when_its_pod_never_held_anything() {
         takeover.permission("e1", Some(&pool()), now + WAIT)
     };
     assert_eq!(running(|t| t.answered(&"p1".into(), &pool(), true, [])), Permission::Start);
+    let other = running(|t| t.answered(&"p1".into(), &pool(), false, ["e2".into()]));
+    assert_eq!(other, Permission::Start, "an executor takes one");
     assert!(matches!(
         running(|t| t.answered(&"p1".into(), &pool(), false, [])),
         Permission::Over(Reason::Lost, _)
