@@ -24,7 +24,7 @@ VERSION_PACKAGE := k8s.io/component-base/version
 RUST_LOG_FILE := target/test-rust.log
 PYTHON_LOG_FILE := target/test-python.log
 
-.PHONY: help build carrel python tools run test cluster-up cluster-down cluster-check bench lint fmt generate clean
+.PHONY: help build carrel python tools run test e2e cluster-up cluster-down cluster-check bench lint fmt generate clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -49,6 +49,9 @@ test: tools build ## Run every test that needs no cluster
 	printf '\n== cargo test\n'; grep -E '^(test result: |error: )' $(RUST_LOG_FILE) || failed=1; \
 	printf '\n== unittest\n'; tail -n 3 $(PYTHON_LOG_FILE); \
 	exit $$failed
+
+e2e: tools build ## Run every test that needs a cluster, on one that it starts, or on that of KUBECONFIG
+	CARGO_FLAGS="$(CARGO_FLAGS)" tests/e2e.sh
 
 bench: build ## Measure: the floor of the in-process API, then hello over HTTP
 	cargo bench $(CARGO_FLAGS) --workspace --bench floor --bench hello

@@ -66,7 +66,7 @@ python_environment() { # ROOT
         --python "$top/target/python/bin/python" --python-version "$minor" --target "$site" \
         --requirements "$top/executor/python/requirements.lock"
     mv "$site/bin/uv" "$root/opt/carrel/python/bin/uv"
-    rm -rf "$site/bin"
+    rm -rf "${site:?}/bin"
     # Unchecked hashes instead of times: the byte code of the same source is the same file.
     chroot "$root" /opt/carrel/python/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         "/opt/carrel/python/lib/python$minor/site-packages" || true

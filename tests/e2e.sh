@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# The tests that need a real cluster: parity of the in-process API, examples, lives, takeovers.
+#
+#   tests/e2e.sh [NAME...]      by default all of them; NAME is a file of tests/tests without .rs, or parity
+#
+# Without KUBECONFIG it starts the cluster of tests/cluster, gives it the executor image, and ends it afterwards
+# (CARREL_E2E_KEEP=1 keeps it). With KUBECONFIG that cluster is used as it is. Then the image must be there already
+# (CARREL_E2E_EXECUTOR_IMAGE), this machine must reach its pods, and pods must reach it at CARREL_E2E_HOST_ADDRESS.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cluster=tests/cluster/cluster.sh
+own=target/cluster/kubeconfig
+version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+
+say() { printf 'e2e: %s\n' "$*" >&2; }
+
+finish() {
+    local status=$?
+    if [ -z "${theirs-}" ]; then
+        if [ "$status" -ne 0 ]; then
+            mkdir -p target/e2e
+            "$cluster" dump >target/e2e/dump.log 2>&1 || true
+            say "failed; nodes, pods, events and the ends of all logs:"
+            tail -n 300 target/e2e/dump.log >&2
+        fi
+        [ -n "${CARREL_E2E_KEEP-}" ] || "$cluster" down || status=1
+    fi
+    exit "$status"
+}
+
+start_own_cluster() {
+    # Packing is quiet work of the disk while the cluster comes up.
+    mkdir -p target/e2e
+    images/build.sh executor target/e2e/executor.tar
+    "$cluster" up
+    say "giving the node the executor image, half a minute"
+    "$cluster" import "localhost/carrel-executor:$version" target/e2e/executor.tar
+    rm -f target/e2e/executor.tar
+    export CARREL_E2E_KUBECONFIG=$PWD/$own
+    export CARREL_E2E_EXECUTOR_IMAGE=localhost/carrel-executor:$version
+    CARREL_E2E_HOST_ADDRESS=$(ip -4 -o addr show carrel0 | sed -n 's/.* inet \([0-9.]*\).*/\1/p')
+    export CARREL_E2E_HOST_ADDRESS
+}
+
+tests=("$@")
+[ "${#tests[@]}" -gt 0 ] || tests=(parity scenarios takeover examples)
+
+if [ -n "${KUBECONFIG-}" ] && [ "$(realpath "$KUBECONFIG")" != "$(realpath -m "$own")" ]; then
+    theirs=1
+    export CARREL_E2E_KUBECONFIG=$KUBECONFIG
+    : "${CARREL_E2E_EXECUTOR_IMAGE:?is to name the executor image, as the nodes know it}"
+    : "${CARREL_E2E_HOST_ADDRESS:?is to be an address of this machine that pods reach}"
+else
+    trap finish EXIT
+    start_own_cluster
+fi
+# What a test starts is for the cluster it names, not for whatever else is configured.
+unset KUBECONFIG
+
+selected=()
+for name in "${tests[@]}"; do selected+=(--test "$name"); done
+# One at a time: they measure, and a node has two cores.
+# shellcheck disable=SC2086
+cargo test --release --workspace ${CARGO_FLAGS-} "${selected[@]}" --no-fail-fast -- --ignored --test-threads=1
