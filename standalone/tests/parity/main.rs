@@ -1,7 +1,7 @@
 //! The in-process API answers as a real API server does.
 //!
 //! `tables/` holds the interactions, `recorded/` what a real API server answered. The in-process API must give the
-//! recorded answers; a real server, where one is given by `CARREL_PARITY_KUBECONFIG`, must still give them too.
+//! recorded answers; a real server, where one is given by `CARREL_E2E_KUBECONFIG`, must still give them too.
 //! With `CARREL_PARITY_RECORD=1` its answers are recorded anew. What is compared leaves out uids, versions, times.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
@@ -98,16 +98,15 @@ async fn record(server: &Server) {
 }
 
 #[tokio::test]
-#[ignore = "differs in places that are being mended"]
 async fn the_in_process_api_answers_as_recorded() {
     compare_all(&Server::in_process().await).await;
 }
 
 #[tokio::test]
-#[ignore = "needs a cluster in CARREL_PARITY_KUBECONFIG; make e2e runs it"]
+#[ignore = "needs a cluster in CARREL_E2E_KUBECONFIG; make e2e runs it"]
 async fn a_real_api_server_answers_as_recorded() {
     let kubeconfig =
-        std::env::var_os("CARREL_PARITY_KUBECONFIG").expect("CARREL_PARITY_KUBECONFIG is not set");
+        std::env::var_os("CARREL_E2E_KUBECONFIG").expect("CARREL_E2E_KUBECONFIG is not set");
     let server = Server::real(PathBuf::from(kubeconfig)).await;
     if std::env::var_os("CARREL_PARITY_RECORD").is_some() {
         record(&server).await;
