@@ -39,10 +39,15 @@ impl Process {
         Self { child, log }
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("process ids are small")
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).expect("process ids are small");
-        kill(Pid::from_raw(pid), signal).expect("a process that runs");
+        kill(Pid::from_raw(self.pid()), signal).expect("a process that runs");
     }
 
     /// Ends it as a power cut would.
@@ -192,6 +197,21 @@ impl Cluster {
             (pool["status"]["readyReplicas"].as_i64().unwrap_or(0) >= pods).then_some(())
         })
         .await;
+    }
+
+    /// The shim, when it was started.
+    #[must_use]
+    pub const fn shim(&self) -> Option<&Process> {
+        self.shim.as_ref()
+    }
+
+    /// The script of the cluster, when it runs on this machine and so may be stopped and started.
+    #[must_use]
+    pub fn own_script() -> Option<PathBuf> {
+        let top = std::fs::read_to_string("/run/carrel-cluster/root").ok()?;
+        let top = Path::new(top.trim());
+        let ours = PathBuf::from(variable("CARREL_E2E_KUBECONFIG")) == top.join("target/cluster/kubeconfig");
+        ours.then(|| top.join("tests/cluster/cluster.sh"))
     }
 
     /// The namespace of the tenant.
