@@ -7,6 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Value};
 
 use super::{
+    go_words,
+    kinds::Kind,
     protobuf,
     status_error::{Result, StatusError},
 };
@@ -23,27 +25,55 @@ pub(crate) fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// Decodes a body by its content type; an absent one means JSON.
-pub(crate) fn decode(body: &[u8], content_type: &str) -> Result<Decoded> {
+/// How much of a body a refusal shows.
+const SHOWN: usize = 30;
+
+/// Decodes an object of a kind. One of a custom kind must say what it is.
+pub(crate) fn object(kind: &Kind, body: &[u8], content_type: &str) -> Result<Decoded> {
+    let decoded = decode(&kind.kind, body, content_type)?;
+    let own = decoded.value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if own.is_empty() && kind.custom().is_some() {
+        let why = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
+        return Err(unrecognized(&kind.kind, &why, body));
+    }
+    Ok(decoded)
+}
+
+fn unrecognized(expected: &str, why: &str, body: &[u8]) -> StatusError {
+    let summary = match (body, body.get(..SHOWN)) {
+        ([], _) => "<empty>".to_owned(),
+        ([b'{', ..], Some(start)) => format!("{} ...", String::from_utf8_lossy(start)),
+        ([b'{', ..], None) => String::from_utf8_lossy(body).into_owned(),
+        (_, Some(start)) => format!("{} ...", hex::encode(start)),
+        (_, None) => hex::encode(body),
+    };
+    StatusError::bad_request(format!(
+        "the object provided is unrecognized (must be of type {expected}): {why} ({summary})"
+    ))
+}
+
+/// Decodes a body by its content type; an absent one means JSON. `expected` is what it should be.
+pub(crate) fn decode(expected: &str, body: &[u8], content_type: &str) -> Result<Decoded> {
     match media_type(content_type) {
-        "" | "application/json" | "*/*" => {
-            json(body).map_err(|error| StatusError::bad_request(format!("error decoding from json: {error}")))
-        }
+        "" | "application/json" | "*/*" => json(body).map_err(|error| {
+            let why = go_words::json(&error, body);
+            unrecognized(expected, &format!("couldn't get version/kind; json parse error: {why}"), body)
+        }),
         "application/yaml" | "text/yaml" | "application/x-yaml" => {
             yaml(body).map_err(|error| StatusError::bad_request(format!("error decoding from yaml: {error}")))
         }
         "application/vnd.kubernetes.protobuf" => protobuf::decode(body)
             .map(|value| Decoded { value, duplicates: vec![] })
-            .ok_or_else(|| unknown_format("application/vnd.kubernetes.protobuf")),
-        other => Err(unknown_format(other)),
+            .ok_or_else(unknown_format),
+        _ => Err(unknown_format()),
     }
 }
 
-fn unknown_format(media: &str) -> StatusError {
-    StatusError::unsupported_media_type(format!(
-        "the body of the request was in an unknown format ({media}) - accepted media types include: \
-         application/json, application/yaml"
-    ))
+fn unknown_format() -> StatusError {
+    StatusError::unsupported_media_type(
+        "the body of the request was in an unknown format - accepted media types include: application/json, \
+         application/yaml, application/vnd.kubernetes.protobuf",
+    )
 }
 
 /// Decodes JSON.
@@ -186,15 +216,15 @@ mod tests {
 
     #[test]
     fn yaml_gives_the_same_value() {
-        let decoded = decode(b"a: {b: [1, x, null, true]}\n1: one\n", "application/yaml").unwrap();
+        let decoded = decode("K", b"a: {b: [1, x, null, true]}\n1: one\n", "application/yaml").unwrap();
         assert_eq!(decoded.value, json!({"a": {"b": [1, "x", null, true]}, "1": "one"}));
     }
 
     #[test]
     fn broken_bodies_are_bad_requests() {
         for (body, kind) in [("{", "application/json"), ("{} x", ""), ("a: [", "application/yaml")] {
-            assert_eq!(decode(body.as_bytes(), kind).unwrap_err().code, 400, "{body}");
+            assert_eq!(decode("K", body.as_bytes(), kind).unwrap_err().code, 400, "{body}");
         }
-        assert_eq!(decode(b"{}", "application/vnd.kubernetes.protobuf").unwrap_err().code, 415);
+        assert_eq!(decode("K", b"{}", "application/vnd.kubernetes.protobuf").unwrap_err().code, 415);
     }
 }

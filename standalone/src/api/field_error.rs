@@ -46,16 +46,17 @@ impl ErrorType {
 }
 
 /// An error type, the field's path, its value where one is shown, and the explanation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldError {
     pub(crate) kind: ErrorType,
     field: String,
-    value: Option<Value>,
+    /// As it is shown.
+    value: Option<String>,
     detail: String,
 }
 
 impl FieldError {
-    fn new(kind: ErrorType, field: &str, value: Option<Value>, detail: impl Into<String>) -> Self {
+    fn new(kind: ErrorType, field: &str, value: Option<String>, detail: impl Into<String>) -> Self {
         let field = if field.is_empty() { "<nil>" } else { field };
         Self { kind, field: field.to_owned(), value, detail: detail.into() }
     }
@@ -68,11 +69,16 @@ impl FieldError {
         Self::new(ErrorType::Forbidden, field, None, detail)
     }
 
-    pub(crate) fn duplicate(field: &str, value: Value) -> Self {
-        Self::new(ErrorType::Duplicate, field, Some(value), "")
+    pub(crate) fn duplicate(field: &str, value: impl Into<Value>) -> Self {
+        Self::new(ErrorType::Duplicate, field, Some(shown(&value.into())), "")
     }
 
-    pub(crate) fn invalid(field: &str, value: Value, detail: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: &str, value: impl Into<Value>, detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::Invalid, field, Some(shown(&value.into())), detail)
+    }
+
+    /// With the value written as the caller wants it.
+    pub(crate) fn invalid_shown(field: &str, value: String, detail: impl Into<String>) -> Self {
         Self::new(ErrorType::Invalid, field, Some(value), detail)
     }
 
@@ -80,18 +86,18 @@ impl FieldError {
         Self::new(ErrorType::Invalid, field, None, detail)
     }
 
-    pub(crate) fn type_invalid(field: &str, value: Value, detail: impl Into<String>) -> Self {
-        Self::new(ErrorType::TypeInvalid, field, Some(value), detail)
+    pub(crate) fn type_invalid(field: &str, value: impl Into<Value>, detail: impl Into<String>) -> Self {
+        Self::new(ErrorType::TypeInvalid, field, Some(shown(&value.into())), detail)
     }
 
-    pub(crate) fn not_supported(field: &str, value: Value, supported: &[String]) -> Self {
+    pub(crate) fn not_supported(field: &str, value: impl Into<Value>, supported: &[String]) -> Self {
         let quoted: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
         let detail = if quoted.is_empty() {
             String::new()
         } else {
             format!("supported values: {}", quoted.join(", "))
         };
-        Self::new(ErrorType::NotSupported, field, Some(value), detail)
+        Self::new(ErrorType::NotSupported, field, Some(shown(&value.into())), detail)
     }
 
     pub(crate) fn too_long(field: &str, most: u64) -> Self {
@@ -101,7 +107,12 @@ impl FieldError {
 
     pub(crate) fn too_many(field: &str, found: usize, most: u64) -> Self {
         let unit = if most == 1 { "item" } else { "items" };
-        Self::new(ErrorType::TooMany, field, Some(json!(found)), format!("must have at most {most} {unit}"))
+        Self::new(
+            ErrorType::TooMany,
+            field,
+            Some(found.to_string()),
+            format!("must have at most {most} {unit}"),
+        )
     }
 
     /// The text without the field's path.
@@ -109,10 +120,7 @@ impl FieldError {
         let mut body = self.kind.text().to_owned();
         if let Some(value) = &self.value {
             body.push_str(": ");
-            match value {
-                Value::String(text) => body.push_str(&quoted(text)),
-                other => body.push_str(&other.to_string()),
-            }
+            body.push_str(value);
         }
         if !self.detail.is_empty() {
             body.push_str(": ");
@@ -134,8 +142,8 @@ impl fmt::Display for FieldError {
 }
 
 /// Go quotes a string as Rust's Debug does, close enough for every printable text.
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), |text| format!("{text:?}"))
 }
 
 #[cfg(test)]

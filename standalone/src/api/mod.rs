@@ -11,6 +11,7 @@ mod decode;
 mod discovery;
 mod field_error;
 mod gc;
+mod go_words;
 mod kinds;
 mod kubeconfig;
 mod metrics;
@@ -145,9 +146,10 @@ impl ApiServer {
     async fn open_on(
         disk: Disk,
         dir: &Path,
-        definitions: Vec<CustomResourceDefinition>,
+        mut definitions: Vec<CustomResourceDefinition>,
         options: Options,
     ) -> Result<Self, OpenError> {
+        definitions.iter_mut().for_each(custom::complete);
         let custom = definitions.iter().map(custom::kind).collect::<Result<Vec<_>, _>>()?;
         let registry = Registry::new(custom);
         let resources: Vec<ResourceId> = registry.all().map(|kind| Arc::clone(&kind.resource)).collect();

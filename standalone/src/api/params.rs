@@ -36,47 +36,46 @@ impl Params {
         }
     }
 
-    /// A number that must be one.
+    /// A number that must be one; below zero it counts as absent.
     pub(crate) fn number(&self, name: &str) -> Result<Option<u64>> {
-        self.text(name)
-            .map(|text| {
-                text.parse().map_err(|_| {
-                    StatusError::bad_request(format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
-                })
-            })
-            .transpose()
-    }
-
-    /// A resourceVersion: nothing, 0 (any), or an exact one.
-    pub(crate) fn version(&self) -> Result<Option<u64>> {
-        let Some(text) = self.text("resourceVersion") else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| {
-            let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-            StatusError::invalid("", "", "", &[FieldError::invalid("resourceVersion", json!(text), why)])
+        let Some(text) = self.text(name) else { return Ok(None) };
+        text.parse::<i64>().map(|number| u64::try_from(number).ok()).map_err(|_| {
+            StatusError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
         })
     }
 
-    pub(crate) fn dry_run(&self) -> Result<bool> {
+    /// A resourceVersion: nothing, 0 (any), or an exact one. What is wrong with it, each verb says in its own way.
+    pub(crate) fn version(&self) -> Result<Option<u64>, FieldError> {
+        let Some(text) = self.text("resourceVersion") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+            FieldError::invalid("resourceVersion", json!(text), why)
+        })
+    }
+
+    /// `options` is what the API server calls the options of the verb.
+    pub(crate) fn dry_run(&self, options: &str) -> Result<bool> {
         match self.text("dryRun") {
             None => Ok(false),
             Some("All") => Ok(true),
             Some(other) => Err(StatusError::invalid(
                 "meta.k8s.io",
-                "CreateOptions",
+                options,
                 "",
-                &[FieldError::not_supported("dryRun", json!(other), &["All".to_owned()])],
+                &[FieldError::not_supported("dryRun", json!([other]), &["All".to_owned()])],
             )),
         }
     }
 
-    pub(crate) fn field_validation(&self) -> Result<FieldValidation> {
+    /// `options` is what the API server calls the options of the verb.
+    pub(crate) fn field_validation(&self, options: &str) -> Result<FieldValidation> {
         match self.text("fieldValidation") {
             None | Some("Warn") => Ok(FieldValidation::Warn),
             Some("Ignore") => Ok(FieldValidation::Ignore),
             Some("Strict") => Ok(FieldValidation::Strict),
             Some(other) => Err(StatusError::invalid(
                 "meta.k8s.io",
-                "CreateOptions",
+                options,
                 "",
                 &[FieldError::not_supported(
                     "fieldValidation",
@@ -103,9 +102,11 @@ mod tests {
         assert_eq!(all.number("limit").unwrap(), Some(5));
         assert_eq!(all.version().unwrap(), Some(7));
         assert_eq!(all.text("labelSelector"), Some("a=b"));
-        assert!(all.dry_run().unwrap());
-        assert_eq!(params("dryRun=Some").dry_run().unwrap_err().code, 422);
-        assert_eq!(params("resourceVersion=x").version().unwrap_err().code, 422);
-        assert_eq!(params("fieldValidation=Loose").field_validation().unwrap_err().code, 422);
+        assert!(all.dry_run("CreateOptions").unwrap());
+        assert_eq!(params("dryRun=Some").dry_run("CreateOptions").unwrap_err().code, 422);
+        assert!(params("resourceVersion=x").version().is_err());
+        assert_eq!(params("limit=-1").number("limit").unwrap(), None);
+        let wrong = params("fieldValidation=Loose").field_validation("PatchOptions").unwrap_err();
+        assert!(wrong.message.starts_with("PatchOptions.meta.k8s.io"));
     }
 }

@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderValue, Response, header};
 use serde_json::{Value, json};
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     core::Core,
@@ -54,7 +54,8 @@ impl Format {
         Err(StatusError::new(
             406,
             "NotAcceptable",
-            "only the following media types are accepted: application/json, application/yaml",
+            "only the following media types are accepted: application/json, application/yaml, \
+             application/vnd.kubernetes.protobuf",
         ))
     }
 }
@@ -77,6 +78,8 @@ pub(crate) enum Reply {
     Unstored(Value),
     /// Something else, shown as it is.
     Plain(Value),
+    /// A Scale, which has columns of its own.
+    Scale(Value),
     List(List),
     Stream(Body),
 }
@@ -100,6 +103,7 @@ pub(crate) fn render(core: &Core, kind: &Kind, format: Format, answer: Answer) -
     let bytes = match answer.reply {
         Reply::Stream(body) => return response(answer.code, "application/json", body, &answer.warnings),
         Reply::Plain(value) => Bytes::from(value.to_string()),
+        Reply::Scale(value) => Bytes::from(scale(core, format, value).to_string()),
         Reply::Object(object) => one(core, kind, format, &object.value, Some(&object.json)),
         Reply::Unstored(value) => one(core, kind, format, &value, None),
         Reply::List(list) => many(core, kind, format, &list),
@@ -127,6 +131,14 @@ fn one(core: &Core, kind: &Kind, format: Format, value: &Value, json: Option<&By
     Bytes::from(shown.to_string())
 }
 
+fn scale(core: &Core, format: Format, value: Value) -> Value {
+    match format {
+        Format::Table(include) => table::of_scale(&value, include, core.now()),
+        Format::Partial => partial(&value),
+        Format::Json | Format::Yaml => value,
+    }
+}
+
 fn partial(value: &Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": value.get("metadata")})
 }
@@ -143,7 +155,7 @@ fn list_metadata(list: &List) -> Value {
 }
 
 fn many(core: &Core, kind: &Kind, format: Format, list: &List) -> Bytes {
-    let metadata = list_metadata(list);
+    let mut metadata = list_metadata(list);
     if let Format::Table(include) = format {
         let values = list.items.iter().map(|item| &item.value);
         return Bytes::from(table::table(kind, values, &metadata, include, core.now()).to_string());
@@ -151,6 +163,10 @@ fn many(core: &Core, kind: &Kind, format: Format, list: &List) -> Bytes {
     let (name, version) = if format == Format::Partial {
         ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned())
     } else {
+        // Lists of custom kinds always say where they go on.
+        if let (Some(_), Some(map)) = (kind.custom(), metadata.as_object_mut()) {
+            map.entry("continue").or_insert_with(|| json!(""));
+        }
         (kind.list_kind(), kind.api_version())
     };
     let size: usize = list.items.iter().map(|item| item.json.len() + 1).sum();
@@ -164,18 +180,37 @@ fn many(core: &Core, kind: &Kind, format: Format, list: &List) -> Bytes {
         }
         match format {
             Format::Partial => bytes.put_slice(partial(&item.value).to_string().as_bytes()),
-            _ => match kind.view(&item.value) {
-                Some(view) => bytes.put_slice(view.to_string().as_bytes()),
-                None => bytes.put_slice(&item.json),
-            },
+            _ if kind.custom().is_some() => bytes.put_slice(&item.json),
+            _ => bytes.put_slice(untyped(kind, &item.value).as_bytes()),
         }
     }
     bytes.put_slice(b"]}");
     bytes.freeze()
 }
 
+/// An entry in a list of a built-in kind: the list alone says what it is.
+fn untyped(kind: &Kind, value: &Value) -> String {
+    let view = kind.view(value);
+    let fields = view.as_ref().unwrap_or(value).as_object().into_iter().flatten();
+    let kept: BTreeMap<&String, &Value> =
+        fields.filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind")).collect();
+    serde_json::to_string(&kept).unwrap_or_default()
+}
+
+/// A refusal as a response, in the form that the client accepts.
+pub(crate) fn refuse_as(accept: &str, error: &StatusError) -> Response<Body> {
+    if Format::negotiate(accept, &Params::default()).ok() == Some(Format::Yaml) && !error.is_plain() {
+        let text = serde_yaml::to_string(&error.to_value()).unwrap_or_default();
+        return response(error.code, "application/yaml", Body::from(text), &[]);
+    }
+    refuse(error)
+}
+
 /// A refusal as a response.
 pub(crate) fn refuse(error: &StatusError) -> Response<Body> {
+    if error.is_plain() {
+        return response(error.code, "text/plain; charset=utf-8", Body::from(error.message.clone()), &[]);
+    }
     response(error.code, "application/json", Body::from(error.to_value().to_string()), &[])
 }
 

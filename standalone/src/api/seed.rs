@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     clock::seconds,
     core::Core,
+    kinds::custom::whole_numbers,
     status_error::{Result, StatusError},
     store::{Expect, ObjectName, Write},
 };
@@ -28,6 +29,7 @@ pub(crate) async fn namespaces(core: &Core) -> Result<()> {
 pub(crate) async fn definitions(core: &Core, all: &[CustomResourceDefinition]) -> Result<()> {
     for definition in all {
         let mut value = serde_json::to_value(definition).map_err(StatusError::internal)?;
+        whole_numbers(&mut value);
         let name = definition.metadata.name.clone().unwrap_or_default();
         let names = &definition.spec.names;
         let now = seconds(core.now());

@@ -26,7 +26,7 @@ use super::{
     params::Params,
     respond::{self, Format},
     status_error::{Result, StatusError},
-    target::Target,
+    target::{self, Target},
     verbs::{self, Request},
 };
 
@@ -62,7 +62,7 @@ where
     let subresource = metrics::subresource(target.subresource.as_deref());
     let answer = match resource(&core, &parts, target, body).await {
         Ok(response) => response,
-        Err(error) => respond::refuse(&error),
+        Err(error) => respond::refuse_as(text(&parts.headers, header::ACCEPT), &error),
     };
     core.metrics.count(verb, &group, &plural, subresource, answer.status().as_u16());
     answer
@@ -103,7 +103,7 @@ where
                 return answer;
             }
         }
-        Err(StatusError::no_such_resource())
+        Err(target::missing(&core.registry, parts.uri.path()))
     };
     match answer.await {
         Ok(answer) => match answer.reply {
@@ -202,10 +202,11 @@ async fn connection(core: Arc<Core>, stream: TcpStream, acceptor: TlsAcceptor) {
 }
 
 fn admitted(core: &Core, path: &str, headers: &HeaderMap) -> bool {
-    if OPEN_PATHS.contains(&path) {
-        return true;
+    let own = text(headers, header::AUTHORIZATION);
+    if own.is_empty() {
+        return OPEN_PATHS.contains(&path);
     }
-    text(headers, header::AUTHORIZATION).split_once(' ').is_some_and(|(scheme, token)| {
+    own.split_once(' ').is_some_and(|(scheme, token)| {
         scheme.eq_ignore_ascii_case("bearer") && core.credentials.accepts(token.trim())
     })
 }

@@ -45,8 +45,19 @@ impl StatusError {
         ))
     }
 
+    /// For what a built-in group has not.
     pub(crate) fn no_such_resource() -> Self {
         Self::new(404, "NotFound", "the server could not find the requested resource").with_details(json!({}))
+    }
+
+    /// For a path that nothing answers to. The API server says so in plain text.
+    pub(crate) fn no_such_path() -> Self {
+        Self::new(404, "", "404 page not found\n")
+    }
+
+    /// Whether it is told in plain text and not as a Status.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.code == 404 && self.reason.is_empty()
     }
 
     pub(crate) fn already_exists(kind: &Kind, name: &str) -> Self {
@@ -63,15 +74,36 @@ impl StatusError {
     }
 
     pub(crate) fn conflict_because(kind: &Kind, name: &str, cause: &str) -> Self {
-        let resource = kind.qualified_resource();
-        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {resource} \"{name}\": {cause}"))
-            .with_details(details(&kind.group, &kind.plural, name))
+        Self::conflict_on(&kind.group, &kind.plural, name, cause)
+    }
+
+    pub(crate) fn conflict_on(group: &str, resource: &str, name: &str, cause: &str) -> Self {
+        let qualified = qualified(group, resource);
+        Self::new(
+            409,
+            "Conflict",
+            format!("Operation cannot be fulfilled on {qualified} \"{name}\": {cause}"),
+        )
+        .with_details(details(group, resource, name))
     }
 
     pub(crate) fn forbidden(kind: &Kind, name: &str, cause: &str) -> Self {
         let resource = kind.qualified_resource();
         Self::new(403, "Forbidden", format!("{resource} \"{name}\" is forbidden: {cause}"))
             .with_details(details(&kind.group, &kind.plural, name))
+    }
+
+    /// A namespace that is going away takes no new objects.
+    pub(crate) fn terminating(kind: &Kind, name: &str, namespace: &str) -> Self {
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let mut found = details(&kind.group, &kind.plural, name);
+        if let Some(map) = found.as_object_mut() {
+            let cause = json!({"reason": "NamespaceTerminating", "field": "metadata.namespace",
+                "message": format!("namespace {namespace} is being terminated")});
+            map.insert("causes".to_owned(), json!([cause]));
+        }
+        Self::forbidden(kind, name, &why).with_details(found)
     }
 
     /// 422 with one cause for each field error. `errors` must not be empty.
@@ -87,7 +119,7 @@ impl StatusError {
             [only] => only.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let qualified = qualified(group, kind);
         let mut found = details(group, kind, name);
         if let Some(map) = found.as_object_mut() {
             map.insert("causes".to_owned(), errors.iter().map(FieldError::cause).collect());
@@ -101,6 +133,26 @@ impl StatusError {
 
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            .with_details(json!({}))
+    }
+
+    /// For a verb that a custom kind has not; a built-in one says less.
+    pub(crate) fn method_not_supported(kind: &Kind, verb: &str) -> Self {
+        if kind.custom().is_none() {
+            return Self::method_not_allowed();
+        }
+        let resource = kind.qualified_resource();
+        Self::new(
+            405,
+            "MethodNotAllowed",
+            format!("{verb} is not supported on resources of kind \"{resource}\""),
+        )
+        .with_details(details(&kind.group, &kind.plural, ""))
+    }
+
+    /// A patch that fits no object.
+    pub(crate) fn unprocessable() -> Self {
+        Self::new(422, "Invalid", "the server rejected our request due to an error in our request")
             .with_details(json!({}))
     }
 
@@ -150,6 +202,10 @@ impl StatusError {
         status.insert("code".into(), self.code.into());
         Value::Object(status)
     }
+}
+
+fn qualified(group: &str, name: &str) -> String {
+    if group.is_empty() { name.to_owned() } else { format!("{name}.{group}") }
 }
 
 fn details(group: &str, kind: &str, name: &str) -> Value {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::kinds::{Kind, Registry};
+use super::{
+    kinds::{Kind, Registry},
+    status_error::StatusError,
+};
 
 /// The parsed path of a resource request.
 #[derive(Debug, Clone)]
@@ -44,6 +47,19 @@ impl Target {
             subresource: subresource.map(str::to_owned),
         })
     }
+}
+
+/// What is said of a path that leads nowhere: a built-in group says it as a Status, anything else in plain text.
+pub(crate) fn missing(registry: &Registry, path: &str) -> StatusError {
+    let steps: Vec<&str> = path.trim_matches('/').split('/').collect();
+    let (group, version) = match steps.as_slice() {
+        ["api", version, ..] => ("", *version),
+        ["apis", group, version, ..] => (*group, *version),
+        _ => return StatusError::no_such_path(),
+    };
+    let built_in =
+        |kind: &Arc<Kind>| kind.custom().is_none() && kind.group == group && kind.version == version;
+    if registry.all().any(built_in) { StatusError::no_such_resource() } else { StatusError::no_such_path() }
 }
 
 #[cfg(test)]

@@ -201,8 +201,8 @@ impl<'a> Worker<'a> {
     async fn is_gone(&self, error: &kube::Error) -> bool {
         match error {
             kube::Error::Api(status) if status.code == 404 => true,
-            // A lost race, or another pod that has the name now.
-            kube::Error::Api(status) if status.code == 409 => {
+            // A lost race, or another pod that has the name now; a patch with its uid is then an invalid one.
+            kube::Error::Api(status) if matches!(status.code, 409 | 422) => {
                 let found = self.pods.get_opt(&self.pod.name_any()).await;
                 found.is_ok_and(|found| found.and_then(|pod| pod.uid()) != self.pod.uid())
             }

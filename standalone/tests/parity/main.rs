@@ -105,8 +105,7 @@ async fn the_in_process_api_answers_as_recorded() {
 #[tokio::test]
 #[ignore = "needs a cluster in CARREL_E2E_KUBECONFIG; make e2e runs it"]
 async fn a_real_api_server_answers_as_recorded() {
-    let kubeconfig =
-        std::env::var_os("CARREL_E2E_KUBECONFIG").expect("CARREL_E2E_KUBECONFIG is not set");
+    let kubeconfig = std::env::var_os("CARREL_E2E_KUBECONFIG").expect("CARREL_E2E_KUBECONFIG is not set");
     let server = Server::real(PathBuf::from(kubeconfig)).await;
     if std::env::var_os("CARREL_PARITY_RECORD").is_some() {
         record(&server).await;

@@ -19,6 +19,7 @@ static AGE: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"(<invalid>|\b\d+(\.\d+)?(ms|s|m|h|d)(\d+(s|m|h))?\b)"));
 static SPACES: LazyLock<Regex> = LazyLock::new(|| pattern(" {2,}"));
 static GENERATED: LazyLock<Regex> = LazyLock::new(|| pattern("generated-[bcdfghjklmnpqrstvwxz2456789]{5}"));
+static EDITED: LazyLock<Regex> = LazyLock::new(|| pattern(r"kubectl-edit-\d+"));
 static VERSION: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"(resourceVersion"?: ?"?|Resource Version: +)\d+"?"#));
 
@@ -49,6 +50,7 @@ pub(crate) fn text(text: &str, names: &Names) -> String {
     let text = bare(text, names);
     let text = LONG_TIME.replace_all(&text, "<time>");
     let text = VERSION.replace_all(&text, "${1}<version>");
+    let text = EDITED.replace_all(&text, "kubectl-edit-<number>");
     let text = AGE.replace_all(&text, "<age>");
     let mut lines: Vec<String> =
         text.lines().map(|line| SPACES.replace_all(line.trim_end(), "  ").into_owned()).collect();
@@ -74,6 +76,13 @@ pub(crate) fn value(value: Value, names: &Names) -> Value {
     }
 }
 
+/// The server lists its resources in no order.
+fn sorted(resources: Value) -> Value {
+    let Value::Array(mut all) = resources else { return resources };
+    all.sort_by_key(|one| one.get("name").map(ToString::to_string));
+    Value::Array(all)
+}
+
 /// The server finds the faults of an object in no order. They are sorted, and taken out of the message once they
 /// are seen to be in it.
 fn sort_causes(status: &mut Value) {
@@ -94,6 +103,7 @@ fn member(key: &str, value: Value, names: &Names) -> Value {
     match (key, &value) {
         ("resourceVersion", Value::String(version)) if !version.is_empty() => "<version>".into(),
         ("continue", Value::String(token)) if !token.is_empty() => "<continue>".into(),
+        ("resources", Value::Array(_)) => sorted(self::value(value, names)),
         _ => self::value(value, names),
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::Request;
 use kube::client::Body;
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -73,14 +74,20 @@ fn compared(step: &Step, raw: Value, names: &Names) -> Value {
 async fn send(step: &Step, request: &str, server: &Server, names: &Names) -> (u16, Value) {
     let request = normal::filled(request, names);
     let (method, path) = request.split_once(' ').unwrap();
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(method)
         .uri(path)
         .header("content-type", &step.media)
-        .header("accept", &step.accept)
-        .body(Body::from(body(step, names)))
-        .unwrap();
-    let response = server.client.send(request).await.unwrap();
+        .header("accept", &step.accept);
+    for (name, value) in &step.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(Body::from(body(step, names))).unwrap();
+    let client = match &step.token {
+        None => server.client.clone(),
+        Some(token) => server.stranger(token).await,
+    };
+    let response = client.send(request).await.unwrap();
     let code = response.status().as_u16();
     let bytes = response.into_body().collect_bytes().await.unwrap();
     let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -126,8 +133,12 @@ async fn kubectl(step: &Step, line: &str, server: &Server, names: &Names) -> (u1
     let mut args: Vec<&str> = words.iter().map(String::as_str).collect();
     args.extend(["--namespace", &names["ns"]]);
     let input = step.text.as_deref().map(|text| normal::filled(text, names)).unwrap_or_default();
-    let said = server.kubectl(&args, &input).await;
-    let answer =
-        json!({"stdout": normal::text(&said.stdout, names), "stderr": normal::text(&said.stderr, names)});
+    let said = server.kubectl_with(&args, &input, step.editor.as_deref()).await;
+    let mut shown = normal::text(&said.stdout, names);
+    if let Some(wanted) = &step.lines {
+        let wanted = Regex::new(wanted).unwrap();
+        shown = shown.lines().filter(|line| wanted.is_match(line)).collect::<Vec<_>>().join("\n");
+    }
+    let answer = json!({"stdout": shown, "stderr": normal::text(&said.stderr, names)});
     (u16::try_from(said.exit).unwrap_or(u16::MAX), answer)
 }

@@ -23,16 +23,23 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
-async fn client(kubeconfig: &PathBuf) -> Client {
+async fn config(kubeconfig: &PathBuf) -> kube::Config {
     let config = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
-    Client::try_from(config).unwrap()
+    kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap()
+}
+
+async fn client(kubeconfig: &PathBuf) -> Client {
+    Client::try_from(config(kubeconfig).await).unwrap()
 }
 
 impl Server {
     /// The in-process API, over HTTPS as a person reaches it.
     pub(crate) async fn in_process() -> Self {
         let home = tempfile::tempdir().unwrap();
+        // Opened twice: what happened before is then as unknown as on a server that has run for long.
+        let earlier = ApiServer::open(home.path(), crds::definitions::all()).await.unwrap();
+        earlier.close().await;
+        drop(earlier);
         let api = ApiServer::open(home.path(), crds::definitions::all()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -61,14 +68,30 @@ impl Server {
         server
     }
 
+    /// A client with a token that may be none of the server's.
+    pub(crate) async fn stranger(&self, token: &str) -> Client {
+        let mut config = config(&self.kubeconfig).await;
+        config.auth_info = kube::config::AuthInfo { token: Some(token.into()), ..Default::default() };
+        Client::try_from(config).unwrap()
+    }
+
     /// Runs kubectl. Its cache is this server's own.
     pub(crate) async fn kubectl(&self, args: &[&str], input: &str) -> Said {
+        self.kubectl_with(args, input, None).await
+    }
+
+    /// Runs kubectl; what it opens in an editor, a sed script edits.
+    pub(crate) async fn kubectl_with(&self, args: &[&str], input: &str, editor: Option<&str>) -> Said {
         let mut child = Command::new("kubectl")
             .args(args)
             .arg("--cache-dir")
             .arg(self.home.path().join("cache"))
             .env("HOME", self.home.path())
             .env("KUBECONFIG", &self.kubeconfig)
+            .env(
+                "KUBE_EDITOR",
+                editor.map_or_else(|| "false".to_owned(), |script| format!("sed -i '{script}'")),
+            )
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -33,6 +33,15 @@ pub(crate) struct Step {
     /// The request's `Accept`.
     #[serde(default = "json")]
     pub(crate) accept: String,
+    /// More headers of the request.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// Send the request with this token and not the right one.
+    pub(crate) token: Option<String>,
+    /// What a person does in `kubectl edit`: a sed script.
+    pub(crate) editor: Option<String>,
+    /// Compare only the lines of kubectl's output that match.
+    pub(crate) lines: Option<String>,
     /// The request's body.
     pub(crate) body: Option<Value>,
     /// The request's body, when it is no JSON or JSON that YAML cannot write; or kubectl's stdin.

@@ -10,11 +10,15 @@ use serde_json::{Map, Value, json};
 
 use crate::api::{
     field_error::FieldError,
+    go_words,
     kinds::{Class, Kind},
 };
 
 /// Reads the value as its type and writes it back; returns the paths that the type does not know.
 pub(crate) fn retype(kind: &Kind, value: &mut Value) -> Result<Vec<String>, String> {
+    if let Some(why) = broken_bytes(value) {
+        return Err(why);
+    }
     let typed = match kind.class {
         Class::Pod => through::<Pod>(value),
         Class::Claim => through::<PersistentVolumeClaim>(value),
@@ -30,6 +34,13 @@ pub(crate) fn retype(kind: &Kind, value: &mut Value) -> Result<Vec<String>, Stri
     lost(value, &typed, "", &mut unknown);
     *value = typed;
     Ok(unknown)
+}
+
+/// Why a field of bytes of a Secret or `ConfigMap` cannot be read.
+fn broken_bytes(value: &Value) -> Option<String> {
+    let field = if value.get("kind") == Some(&json!("Secret")) { "data" } else { "binaryData" };
+    let entries = value.get(field).and_then(Value::as_object).into_iter().flatten();
+    entries.filter_map(|(_, text)| text.as_str()).find_map(go_words::bytes)
 }
 
 fn through<T: Serialize + DeserializeOwned>(value: &Value) -> Result<Value, serde_json::Error> {
@@ -68,6 +79,13 @@ pub(crate) fn default(kind: &Kind, value: &mut Value) {
             let name = value.pointer("/metadata/name").cloned().unwrap_or_default();
             set(value, &["metadata", "labels"], "kubernetes.io/metadata.name", name);
             set(value, &["status"], "phase", json!("Active"));
+            set(value, &["spec"], "finalizers", json!(["kubernetes"]));
+        }
+        Class::Event | Class::EventView => {
+            for field in ["reportingComponent", "reportingInstance"] {
+                set(value, &[], field, json!(""));
+            }
+            set(value, &[], "source", json!({}));
         }
         Class::Secret => default_secret(value),
         _ => {}
@@ -138,7 +156,10 @@ fn set(value: &mut Value, path: &[&str], name: &str, default: Value) {
 pub(crate) fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
     match kind.class {
         Class::Pod => validate_pod(new, old),
-        Class::Claim => required(new, &["/spec/accessModes"]),
+        Class::Claim => required(new, &["/spec/accessModes", "/spec/resources/requests/storage"]),
+        Class::Lease => validate_lease(new),
+        Class::Event => validate_event(new),
+        Class::EventView => [validate_event(new), validate_event_view(new)].concat(),
         Class::Secret if old.is_some_and(|old| old.get("type") != new.get("type")) => {
             let shown = new.get("type").cloned().unwrap_or_default();
             vec![FieldError::invalid("type", shown, "field is immutable")]
@@ -157,6 +178,38 @@ fn required(value: &Value, pointers: &[&str]) -> Vec<FieldError> {
         })
         .map(|pointer| FieldError::required(&pointer.trim_start_matches('/').replace('/', "."), ""))
         .collect()
+}
+
+fn validate_lease(new: &Value) -> Vec<FieldError> {
+    let positive = |field: &str, least: i64, why: &str| {
+        let value = new.get("spec")?.get(field)?.as_i64()?;
+        (value < least).then(|| FieldError::invalid(&format!("spec.{field}"), json!(value), why))
+    };
+    let all = [
+        positive("leaseDurationSeconds", 1, "must be greater than 0"),
+        positive("leaseTransitions", 0, "must be greater than or equal to 0"),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// What only the newer form of events must have.
+fn validate_event_view(new: &Value) -> Vec<FieldError> {
+    let mut errors = required(new, &["/eventTime"]);
+    let kind = new.get("type").and_then(Value::as_str).unwrap_or_default();
+    if !matches!(kind, "Normal" | "Warning") {
+        errors.push(FieldError::invalid("type", json!(kind), format!("has invalid value: {kind}")));
+    }
+    errors
+}
+
+/// An event is where its object is; those of objects without a namespace are in `default`.
+fn validate_event(new: &Value) -> Vec<FieldError> {
+    let text = |pointer| new.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (own, involved) = (text("/metadata/namespace"), text("/involvedObject/namespace"));
+    if involved == own || (involved.is_empty() && own == "default") {
+        return vec![];
+    }
+    vec![FieldError::invalid("involvedObject.namespace", json!(involved), "does not match event.namespace")]
 }
 
 fn validate_pod(new: &Value, old: Option<&Value>) -> Vec<FieldError> {

@@ -9,14 +9,19 @@ const MAX_ANNOTATION_BYTES: usize = 256 * 1024;
 /// Finalizers that need no prefix.
 const STANDARD_FINALIZERS: [&str; 3] = ["foregroundDeletion", "orphan", "kubernetes"];
 
-/// Checks names, labels, annotations, finalizers and owners.
+/// Checks an object: names, labels, annotations, finalizers and owners.
 pub(crate) fn check(kind: &Kind, metadata: &Value) -> Vec<FieldError> {
     let mut errors = name_errors(kind, metadata);
-    label_errors(metadata, &mut errors);
-    annotation_errors(metadata, &mut errors);
-    finalizer_errors(metadata, &mut errors);
-    owner_errors(metadata, &mut errors);
+    check_texts(metadata, &mut errors);
+    finalizer_errors(kind, metadata, &mut errors);
     errors
+}
+
+/// What is looked at on every write.
+fn check_texts(metadata: &Value, errors: &mut Vec<FieldError>) {
+    label_errors(metadata, errors);
+    annotation_errors(metadata, errors);
+    owner_errors(metadata, errors);
 }
 
 fn text<'a>(metadata: &'a Value, field: &str) -> &'a str {
@@ -61,14 +66,15 @@ fn annotation_errors(metadata: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn finalizer_errors(metadata: &Value, errors: &mut Vec<FieldError>) {
+fn finalizer_errors(kind: &Kind, metadata: &Value, errors: &mut Vec<FieldError>) {
     for finalizer in metadata.get("finalizers").and_then(Value::as_array).into_iter().flatten() {
         let name = finalizer.as_str().unwrap_or_default();
         let field = "metadata.finalizers";
         for why in names::qualified(name) {
             errors.push(FieldError::invalid(field, json!(name), why));
         }
-        if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+        // Custom kinds are only warned about.
+        if kind.custom().is_none() && !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(field, json!(name), why));
         }
@@ -76,28 +82,55 @@ fn finalizer_errors(metadata: &Value, errors: &mut Vec<FieldError>) {
 }
 
 fn owner_errors(metadata: &Value, errors: &mut Vec<FieldError>) {
-    let mut controllers = 0;
-    let owners = metadata.get("ownerReferences").and_then(Value::as_array);
-    for (index, owner) in owners.into_iter().flatten().enumerate() {
-        let path = format!("metadata.ownerReferences[{index}]");
+    let path = "metadata.ownerReferences";
+    let owners = metadata.get("ownerReferences").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut controller: Option<String> = None;
+    for owner in owners {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if text(owner, field).is_empty() {
                 errors.push(FieldError::invalid(&format!("{path}.{field}"), json!(""), "must not be empty"));
             }
         }
-        controllers += usize::from(owner.get("controller") == Some(&Value::Bool(true)));
-    }
-    if controllers > 1 {
-        errors.push(FieldError::invalid(
-            "metadata.ownerReferences",
-            metadata.get("ownerReferences").cloned().unwrap_or_default(),
-            "Only one reference can have Controller set to true",
-        ));
+        if owner.get("controller") != Some(&Value::Bool(true)) {
+            continue;
+        }
+        let named = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
+        if let Some(first) = &controller {
+            let why = format!(
+                "Only one reference can have Controller set to true. Found \"true\" in references for {first} and \
+                 {named}"
+            );
+            errors.push(FieldError::invalid_shown(path, shown(owners), why));
+        } else {
+            controller = Some(named);
+        }
     }
 }
 
-/// An object that is going away takes no new finalizers.
+/// References in the API server's order of fields.
+fn shown(owners: &[Value]) -> String {
+    let fields = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let one = |owner: &Value| {
+        let found = fields.iter().filter_map(|field| Some(format!("\"{field}\":{}", owner.get(field)?)));
+        format!("{{{}}}", found.collect::<Vec<_>>().join(","))
+    };
+    format!("[{}]", owners.iter().map(one).collect::<Vec<_>>().join(","))
+}
+
+/// Checks a change: what stays as it is, and that an object that is going away takes no new finalizers.
 pub(crate) fn check_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = new_finalizers(new, old);
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if new.get(field) != old.get(field) {
+            let value = new.get(field).cloned().unwrap_or_default();
+            errors.push(FieldError::invalid(&format!("metadata.{field}"), value, "field is immutable"));
+        }
+    }
+    check_texts(new, &mut errors);
+    errors
+}
+
+fn new_finalizers(new: &Value, old: &Value) -> Vec<FieldError> {
     if old.get("deletionTimestamp").is_none() {
         return vec![];
     }
@@ -140,8 +173,8 @@ mod tests {
                 "metadata.labels",
                 "metadata.labels",
                 "metadata.annotations",
-                "metadata.finalizers",
-                "metadata.ownerReferences[0].apiVersion"
+                "metadata.ownerReferences.apiVersion",
+                "metadata.finalizers"
             ]
         );
         assert!(
@@ -153,7 +186,9 @@ mod tests {
     #[test]
     fn an_object_going_away_takes_no_new_finalizer() {
         let old = json!({"deletionTimestamp": "t", "finalizers": ["a/b"]});
-        assert!(check_update(&json!({"finalizers": []}), &old).is_empty());
-        assert_eq!(check_update(&json!({"finalizers": ["a/b", "a/c"]}), &old).len(), 1);
+        let next = |finalizers: Value| json!({"deletionTimestamp": "t", "finalizers": finalizers});
+        assert!(check_update(&next(json!([])), &old).is_empty());
+        assert_eq!(check_update(&next(json!(["a/b", "a/c"])), &old).len(), 1);
+        assert_eq!(check_update(&json!({"deletionTimestamp": "u"}), &old).len(), 1);
     }
 }

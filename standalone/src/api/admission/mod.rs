@@ -8,7 +8,7 @@ mod fields;
 mod formats;
 mod list_type;
 mod meta;
-mod names;
+pub(crate) mod names;
 pub(crate) mod reflexive;
 mod schema;
 
@@ -19,9 +19,16 @@ use serde_json::{Value, json};
 use super::{
     decode::Decoded,
     field_error::{ErrorType, FieldError},
-    kinds::{Class, Custom, Kind, events_view},
+    kinds::{Class, Custom, Kind, ScalePaths, events_view},
     status_error::{Result, StatusError},
 };
+
+/// The part of an object that a write may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Main,
+    Status,
+}
 
 /// What to do about unknown and duplicate fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +47,23 @@ pub(crate) struct Settled {
 
 /// Brings a decoded object into the stored form: known fields only, defaults filled in.
 pub(crate) fn settle(kind: &Kind, decoded: Decoded, validation: FieldValidation) -> Result<Settled> {
+    let mut settled = settle_leniently(kind, decoded)?;
+    if validation == FieldValidation::Strict && !settled.warnings.is_empty() {
+        return Err(unreadable(kind, &strictly(&settled.warnings)));
+    }
+    if validation != FieldValidation::Warn {
+        settled.warnings.clear();
+    }
+    Ok(settled)
+}
+
+/// What is refused where it would have been warned of.
+pub(crate) fn strictly(warnings: &[String]) -> String {
+    format!("strict decoding error: {}", warnings.join(", "))
+}
+
+/// The same, warning of unknown and duplicate fields.
+pub(crate) fn settle_leniently(kind: &Kind, decoded: Decoded) -> Result<Settled> {
     let Decoded { mut value, duplicates } = decoded;
     check_type(kind, &mut value)?;
     check_metadata(kind, &value)?;
@@ -50,15 +74,11 @@ pub(crate) fn settle(kind: &Kind, decoded: Decoded, validation: FieldValidation)
         Some(custom) => fields::prune(&custom.schema, &mut value),
         None => builtin::retype(kind, &mut value).map_err(|error| unreadable(kind, &error))?,
     };
-    let texts: Vec<String> = duplicates
+    let warnings = duplicates
         .iter()
         .map(|path| format!("duplicate field \"{path}\""))
         .chain(unknown.iter().map(|path| format!("unknown field \"{path}\"")))
         .collect();
-    if validation == FieldValidation::Strict && !texts.is_empty() {
-        return Err(unreadable(kind, &format!("strict decoding error: {}", texts.join(", "))));
-    }
-    let warnings = if validation == FieldValidation::Warn { texts } else { vec![] };
     fill_defaults(kind, &mut value);
     Ok(Settled { value, warnings })
 }
@@ -71,32 +91,43 @@ pub(crate) fn fill_defaults(kind: &Kind, value: &mut Value) {
     }
 }
 
-/// 422 with every reason why `new` may not be stored.
-pub(crate) fn validate(kind: &Kind, new: &Value, old: Option<&Value>) -> Result<()> {
+/// 422 with every reason why `new` may not be stored. `part` is what the request can change.
+pub(crate) fn validate(kind: &Kind, new: &Value, old: Option<&Value>, part: Part) -> Result<()> {
     let mut errors = meta::check(kind, metadata(new));
     if let Some(old) = old {
-        errors.extend(meta::check_update(metadata(new), metadata(old)));
+        let found = meta::check_update(metadata(new), metadata(old));
+        // The API server looks twice: for every kind alike, and for this kind.
+        errors.extend([found.clone(), found].concat());
+    }
+    let own_kind = new.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if own_kind != kind.kind {
+        errors.push(FieldError::invalid("kind", json!(own_kind), format!("must be {}", kind.kind)));
     }
     match kind.custom() {
-        Some(custom) => errors.extend(custom_errors(custom, new, old)),
+        Some(custom) => custom_errors(custom, new, old, part, &mut errors),
         None => errors.extend(builtin::validate(kind, new, old)),
     }
     if errors.is_empty() {
         return Ok(());
     }
     let name = new.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-    Err(StatusError::invalid(&kind.group, &kind.kind, name, &errors))
+    Err(StatusError::invalid(kind.stored_group(), own_kind, name, &errors))
 }
 
 fn metadata(object: &Value) -> &Value {
     object.get("metadata").unwrap_or(&Value::Null)
 }
 
-fn custom_errors(custom: &Custom, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    let mut structural = schema::Structural { patterns: &custom.patterns, errors: vec![] };
-    structural.check(&custom.schema, new, "");
-    let mut errors = structural.errors;
-    list_type::check(&custom.schema, new, "", &mut errors);
+fn custom_errors(
+    custom: &Custom,
+    new: &Value,
+    old: Option<&Value>,
+    part: Part,
+    errors: &mut Vec<FieldError>,
+) {
+    errors.extend(schema_errors(custom, new, part));
+    errors.extend(custom.scale.iter().flat_map(|paths| scale_errors(paths, new)));
+    list_type::check(&custom.schema, new, "", errors);
     let blocking = |error: &FieldError| {
         use ErrorType::{NotSupported, Required, TooLong, TooMany, TypeInvalid};
         matches!(error.kind, NotSupported | Required | TooLong | TooMany | TypeInvalid)
@@ -108,7 +139,37 @@ fn custom_errors(custom: &Custom, new: &Value, old: Option<&Value>) -> Vec<Field
     } else {
         errors.extend(cel::check(custom, new, old));
     }
-    errors
+}
+
+/// What the schema says of an object, or of its status alone where nothing else can change.
+fn schema_errors(custom: &Custom, new: &Value, part: Part) -> Vec<FieldError> {
+    let mut structural = schema::Structural { patterns: &custom.patterns, root: "", errors: vec![] };
+    match (part, custom.schema.pointer("/properties/status")) {
+        (Part::Status, Some(schema)) => {
+            structural.root = "status";
+            structural.check(schema, new.get("status").unwrap_or(&Value::Null), "");
+        }
+        _ => structural.check(&custom.schema, new, ""),
+    }
+    structural.errors
+}
+
+/// Replicas are counted, whatever the schema says of them.
+fn scale_errors(paths: &ScalePaths, new: &Value) -> Vec<FieldError> {
+    let wrong = |path: &Vec<String>| {
+        let count = path.iter().try_fold(new, |value, step| value.get(step))?.as_i64()?;
+        let field = format!(".{}", path.join("."));
+        let most = i32::MAX;
+        if count < 0 {
+            Some(FieldError::invalid(&field, json!(count), "should be a non-negative integer"))
+        } else if count > i64::from(most) {
+            let why = format!("should be less than or equal to {most}");
+            Some(FieldError::invalid(&field, json!(count), why))
+        } else {
+            None
+        }
+    };
+    [&paths.spec_replicas, &paths.status_replicas].into_iter().filter_map(wrong).collect()
 }
 
 fn unreadable(kind: &Kind, why: &str) -> StatusError {
@@ -128,21 +189,26 @@ fn check_type(kind: &Kind, value: &mut Value) -> Result<()> {
     let (found_version, found_kind) = (text("apiVersion"), text("kind"));
     let expected = kind.api_version();
     if found_kind.is_empty() && kind.custom().is_some() {
-        return Err(StatusError::bad_request("Object 'Kind' is missing in the request body"));
+        let shown = value.to_string();
+        return Err(StatusError::bad_request(format!("Object 'Kind' is missing in '{shown}'")));
     }
     if !found_version.is_empty() && found_version != expected {
         return Err(StatusError::bad_request(format!(
             "the API version in the data ({found_version}) does not match the expected API version ({expected})"
         )));
     }
-    if !found_kind.is_empty() && found_kind != kind.kind {
+    // Another kind than the custom one is an invalid object, not a broken request (`validate`).
+    let other_kind = !found_kind.is_empty() && found_kind != kind.kind;
+    if other_kind && kind.custom().is_none() {
         return Err(StatusError::bad_request(format!(
             "{found_kind} in version {:?} cannot be handled as a {}: no kind {found_kind:?} is registered here",
             kind.version, kind.kind
         )));
     }
     map.insert("apiVersion".to_owned(), expected.into());
-    map.insert("kind".to_owned(), kind.kind.clone().into());
+    if !other_kind {
+        map.insert("kind".to_owned(), kind.kind.clone().into());
+    }
     if map.get("metadata").is_none_or(Value::is_null) {
         map.insert("metadata".to_owned(), json!({}));
     }

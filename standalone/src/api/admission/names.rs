@@ -13,9 +13,8 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
      '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', \
      regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-fn too_long(most: usize) -> String {
-    format!("must be no more than {most} bytes")
-}
+/// What Kubernetes says of a label's name or value. Names of objects it counts in characters.
+const TOO_LONG: &str = "must be no more than 63 bytes";
 
 fn is_dns_label(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -33,7 +32,7 @@ fn is_qualified(text: &str) -> bool {
 pub(crate) fn subdomain(name: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if name.len() > 253 {
-        errors.push(too_long(253));
+        errors.push("must be no more than 253 characters".to_owned());
     }
     if !name.split('.').all(is_dns_label) {
         errors.push(SUBDOMAIN.to_owned());
@@ -45,7 +44,7 @@ pub(crate) fn subdomain(name: &str) -> Vec<String> {
 pub(crate) fn label(name: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if name.len() > 63 {
-        errors.push(too_long(63));
+        errors.push("must be no more than 63 characters".to_owned());
     }
     if !is_dns_label(name) {
         errors.push(LABEL.to_owned());
@@ -61,7 +60,7 @@ pub(crate) fn qualified(key: &str) -> Vec<String> {
         Some("") => errors.push("prefix part must be non-empty".to_owned()),
         Some(prefix) if prefix.contains('/') => {
             return vec![format!(
-                "a qualified name {QUALIFIED} with an optional DNS subdomain prefix and '/' (e.g. \
+                "a valid label key {QUALIFIED} with an optional DNS subdomain prefix and '/' (e.g. \
                  'example.com/MyName')"
             )];
         }
@@ -75,7 +74,7 @@ pub(crate) fn qualified(key: &str) -> Vec<String> {
     if name.is_empty() {
         errors.push("name part must be non-empty".to_owned());
     } else if name.len() > 63 {
-        errors.push(format!("name part {}", too_long(63)));
+        errors.push(format!("name part {TOO_LONG}"));
     }
     if !is_qualified(name) {
         errors.push(format!("name part {QUALIFIED}"));
@@ -87,7 +86,7 @@ pub(crate) fn qualified(key: &str) -> Vec<String> {
 pub(crate) fn label_value(value: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if value.len() > 63 {
-        errors.push(too_long(63));
+        errors.push(TOO_LONG.to_owned());
     }
     if !value.is_empty() && !is_qualified(value) {
         errors.push(LABEL_VALUE.to_owned());

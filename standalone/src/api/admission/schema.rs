@@ -12,6 +12,8 @@ use crate::api::field_error::FieldError;
 /// Validates values against one kind's schema.
 pub(crate) struct Structural<'a> {
     pub(crate) patterns: &'a HashMap<String, Regex>,
+    /// Where the values are in their object. Only the field's own name shows it, the texts do not.
+    pub(crate) root: &'a str,
     pub(crate) errors: Vec<FieldError>,
 }
 
@@ -20,9 +22,7 @@ impl Structural<'_> {
         if value.is_null() && flag(schema, "nullable") {
             return;
         }
-        if !self.check_type(schema, value, path) {
-            return;
-        }
+        self.check_type(schema, value, path);
         self.check_enum(schema, value, path);
         match value {
             Value::String(text) => self.check_text(schema, text, path),
@@ -34,11 +34,19 @@ impl Structural<'_> {
         self.check_branches(schema, value, path);
     }
 
-    fn invalid(&mut self, path: &str, value: &Value, rule: &str) {
-        self.errors.push(FieldError::invalid(path, value.clone(), format!("{path} in body {rule}")));
+    fn field(&self, path: &str) -> String {
+        match (self.root, path) {
+            (root, "") => root.to_owned(),
+            (root, path) => join(root, path),
+        }
     }
 
-    fn check_type(&mut self, schema: &Value, value: &Value, path: &str) -> bool {
+    fn invalid(&mut self, path: &str, value: &Value, rule: &str) {
+        let detail = format!("{path} in body {rule}");
+        self.errors.push(FieldError::invalid(&self.field(path), value.clone(), detail));
+    }
+
+    fn check_type(&mut self, schema: &Value, value: &Value, path: &str) {
         let found = type_name(value);
         let wanted = schema.get("type").and_then(Value::as_str).unwrap_or_default();
         let fits = if flag(schema, "x-kubernetes-int-or-string") {
@@ -49,9 +57,8 @@ impl Structural<'_> {
         if !fits {
             let wanted = if wanted.is_empty() { "integer,string" } else { wanted };
             let detail = format!("{path} in body must be of type {wanted}: {found:?}");
-            self.errors.push(FieldError::type_invalid(path, json!(found), detail));
+            self.errors.push(FieldError::type_invalid(&self.field(path), json!(found), detail));
         }
-        fits
     }
 
     fn check_enum(&mut self, schema: &Value, value: &Value, path: &str) {
@@ -61,23 +68,20 @@ impl Structural<'_> {
                 .iter()
                 .map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned))
                 .collect();
-            self.errors.push(FieldError::not_supported(path, value.clone(), &texts));
+            self.errors.push(FieldError::not_supported(&self.field(path), value.clone(), &texts));
         }
     }
 
     fn check_text(&mut self, schema: &Value, text: &str, path: &str) {
         let value = || Value::String(text.to_owned());
-        if let Some(most) = schema.get("maxLength").and_then(Value::as_u64)
-            && text.chars().count() as u64 > most
-        {
-            self.errors.push(FieldError::too_long(path, most));
-        }
-        if let Some(least) = schema.get("minLength").and_then(Value::as_u64)
-            && (text.chars().count() as u64) < least
-        {
+        let length = text.chars().count() as u64;
+        let bound = |name| schema.get(name).and_then(Value::as_u64);
+        // The first of these that fails is the only one that is told.
+        if let Some(most) = bound("maxLength").filter(|most| length > *most) {
+            self.errors.push(FieldError::too_long(&self.field(path), most));
+        } else if let Some(least) = bound("minLength").filter(|least| length < *least) {
             self.invalid(path, &value(), &format!("should be at least {least} chars long"));
-        }
-        if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
+        } else if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
             && self.patterns.get(pattern).is_some_and(|regex| !regex.is_match(text))
         {
             self.invalid(path, &value(), &format!("should match '{pattern}'"));
@@ -85,7 +89,8 @@ impl Structural<'_> {
         if let Some(format) = schema.get("format").and_then(Value::as_str)
             && !formats::fits(format, text)
         {
-            self.invalid(path, &value(), &format!("must be of type {format}: {text:?}"));
+            let detail = format!("{path} in body must be of type {format}: {text:?}");
+            self.errors.push(FieldError::type_invalid(&self.field(path), value(), detail));
         }
     }
 
@@ -115,7 +120,7 @@ impl Structural<'_> {
             && value.as_i64().is_none_or(|whole| i32::try_from(whole).is_err())
         {
             let detail = format!("Checked value must be of type integer with format int32 in {path}");
-            self.errors.push(FieldError::invalid(path, value.clone(), detail));
+            self.errors.push(FieldError::invalid(&self.field(path), value.clone(), detail));
         }
     }
 
@@ -123,7 +128,7 @@ impl Structural<'_> {
         if let Some(most) = schema.get("maxItems").and_then(Value::as_u64)
             && items.len() as u64 > most
         {
-            self.errors.push(FieldError::too_many(path, items.len(), most));
+            self.errors.push(FieldError::too_many(&self.field(path), items.len(), most));
         }
         if let Some(least) = schema.get("minItems").and_then(Value::as_u64)
             && (items.len() as u64) < least
@@ -142,7 +147,7 @@ impl Structural<'_> {
         if let Some(most) = schema.get("maxProperties").and_then(Value::as_u64)
             && map.len() as u64 > most
         {
-            self.errors.push(FieldError::too_many(path, map.len(), most));
+            self.errors.push(FieldError::too_many(&self.field(path), map.len(), most));
         }
         if let Some(least) = schema.get("minProperties").and_then(Value::as_u64)
             && (map.len() as u64) < least
@@ -154,7 +159,7 @@ impl Structural<'_> {
             if let Some(name) = name.as_str()
                 && !map.contains_key(name)
             {
-                self.errors.push(FieldError::required(&join(path, name), ""));
+                self.errors.push(FieldError::required(&self.field(&join(path, name)), ""));
             }
         }
         let properties = schema.get("properties").and_then(Value::as_object);
@@ -170,9 +175,10 @@ impl Structural<'_> {
         let valid = |this: &Self, branches: &[Value]| {
             branches.iter().filter(|branch| this.passes(branch, value)).count()
         };
-        let mut refuse = |text: String| self.errors.push(FieldError::invalid(path, json!(""), text));
+        let field = self.field(path);
+        let mut refuse = |text: String| self.errors.push(FieldError::invalid(&field, json!(""), text));
         let shown = if path.is_empty() { "<nil>" } else { path };
-        let probe = Structural { patterns: self.patterns, errors: vec![] };
+        let probe = Structural { errors: vec![], ..*self };
         if let Some(all) = schema.get("allOf").and_then(Value::as_array)
             && valid(&probe, all) < all.len()
         {
@@ -199,7 +205,7 @@ impl Structural<'_> {
     }
 
     fn passes(&self, schema: &Value, value: &Value) -> bool {
-        let mut inner = Structural { patterns: self.patterns, errors: vec![] };
+        let mut inner = Structural { errors: vec![], ..*self };
         inner.check(schema, value, "");
         inner.errors.is_empty()
     }
@@ -230,7 +236,7 @@ mod tests {
     fn texts(schema: &Value, value: &Value) -> Vec<String> {
         let pattern = "^[a-z]+$";
         let patterns = HashMap::from([(pattern.to_owned(), Regex::new(pattern).unwrap())]);
-        let mut check = Structural { patterns: &patterns, errors: vec![] };
+        let mut check = Structural { patterns: &patterns, root: "", errors: vec![] };
         check.check(schema, value, "spec");
         check.errors.iter().map(ToString::to_string).collect()
     }

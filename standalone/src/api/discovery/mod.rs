@@ -48,7 +48,7 @@ pub(crate) fn answer(
 
 fn found(document: Option<Value>) -> Response<Body> {
     document.map_or_else(
-        || respond::refuse(&StatusError::no_such_resource()),
+        || respond::refuse(&StatusError::no_such_path()),
         |document| respond::document(&document),
     )
 }

@@ -64,6 +64,9 @@ fn of_kind(kind: &Kind) -> Vec<Value> {
     let mut main = json!({"name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced,
         "kind": kind.kind, "verbs": kind.verbs()});
     if let Some(map) = main.as_object_mut() {
+        if !kind.read_only {
+            map.insert("storageVersionHash".to_owned(), json!(kind.storage_version_hash()));
+        }
         if !kind.short_names.is_empty() {
             map.insert("shortNames".to_owned(), json!(kind.short_names));
         }

@@ -10,7 +10,7 @@ use crate::api::{
     core::Core,
     kinds::Class,
     status_error::Result,
-    store::{Expect, Object, ObjectName, ResourceId, Write},
+    store::{Expect, Object, ObjectName, ResourceId, State, Write},
     verbs::{
         delete::{FOREGROUND, ORPHAN, remove},
         store_change,
@@ -32,7 +32,7 @@ async fn dependent(core: &Core, resource: &str, name: &ObjectName) -> Result<()>
         let state = core.store.read();
         let Some(object) = state.get(resource, name).cloned() else { return Ok(()) };
         let gone: Vec<String> =
-            object.owners().filter(|uid| !state.has_uid(uid)).map(str::to_owned).collect();
+            object.owners().filter(|uid| !lives(&state, &object, uid)).map(str::to_owned).collect();
         (object, gone)
     };
     if gone.is_empty() {
@@ -42,6 +42,12 @@ async fn dependent(core: &Core, resource: &str, name: &ObjectName) -> Result<()>
         return delete(core, resource, &object, None).await;
     }
     rewrite(core, resource, &object, |metadata| drop_owners(metadata, &gone)).await
+}
+
+/// Whether an owner is there: of the object's own namespace, or of none.
+fn lives(state: &State, object: &Object, owner: &str) -> bool {
+    let namespace = state.by_uid(owner).map(|(_, owner)| owner.namespace());
+    namespace.is_some_and(|namespace| namespace.is_empty() || namespace == object.namespace())
 }
 
 /// Deletes or releases the dependents of an owner that waits for them, and then lets the owner go.

@@ -48,6 +48,13 @@ pub(crate) struct Custom {
     pub(crate) scale: Option<ScalePaths>,
 }
 
+/// Fills in the names that a definition may leave out.
+pub(crate) fn complete(definition: &mut CustomResourceDefinition) {
+    let names = &mut definition.spec.names;
+    names.singular.get_or_insert_with(|| names.kind.to_lowercase());
+    names.list_kind.get_or_insert_with(|| format!("{}List", names.kind));
+}
+
 /// The served kind of a definition: its stored version.
 pub(crate) fn kind(definition: &CustomResourceDefinition) -> Result<Kind, DefinitionError> {
     let spec = &definition.spec;
@@ -56,7 +63,8 @@ pub(crate) fn kind(definition: &CustomResourceDefinition) -> Result<Kind, Defini
     let version = spec.versions.iter().find(|one| one.storage).ok_or_else(missing)?;
     let schema =
         version.schema.as_ref().and_then(|one| one.open_api_v3_schema.as_ref()).ok_or_else(missing)?;
-    let schema = serde_json::to_value(schema)?;
+    let mut schema = serde_json::to_value(schema)?;
+    whole_numbers(&mut schema);
     let custom = Custom {
         rules: compiled(&names.kind, &schema)?,
         same_spec_rules: compiled(&names.kind, &reflexive::for_same_spec(&schema))?,
@@ -85,6 +93,20 @@ pub(crate) fn kind(definition: &CustomResourceDefinition) -> Result<Kind, Defini
         resource: format!("{}/{}", spec.group, names.plural).into(),
         class: Class::Custom(Box::new(custom)),
     })
+}
+
+/// Writes bounds as they were written: their type holds them as fractions.
+pub(crate) fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            if let Ok(whole) = number.to_string().trim_end_matches(".0").parse::<i64>() {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
 }
 
 fn scale(version: &CustomResourceDefinitionVersion) -> Option<ScalePaths> {

@@ -7,7 +7,9 @@ pub(crate) mod events_view;
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub(crate) use self::custom::{Custom, ScalePaths};
 use crate::api::{store::ResourceId, table::columns::Column};
@@ -59,6 +61,11 @@ impl Kind {
         if self.group.is_empty() { self.plural.clone() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// The group of the kind that it is stored as.
+    pub(crate) fn stored_group(&self) -> &str {
+        self.resource.split('/').next().unwrap_or_default()
+    }
+
     pub(crate) fn list_kind(&self) -> String {
         format!("{}List", self.kind)
     }
@@ -70,6 +77,13 @@ impl Kind {
         }
     }
 
+    /// What discovery calls the form in which objects are stored.
+    pub(crate) fn storage_version_hash(&self) -> String {
+        let stored = format!("{}/{}/{}", self.group, self.version, self.kind);
+        let hash: [u8; 32] = Sha256::digest(stored).into();
+        STANDARD.encode(hash.get(..8).unwrap_or_default())
+    }
+
     pub(crate) fn scale(&self) -> Option<&ScalePaths> {
         self.custom().and_then(|custom| custom.scale.as_ref())
     }
@@ -77,6 +91,8 @@ impl Kind {
     pub(crate) fn verbs(&self) -> &'static [&'static str] {
         if self.read_only {
             &["get", "list", "watch"]
+        } else if self.custom().is_some() {
+            &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
         } else {
             &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
         }

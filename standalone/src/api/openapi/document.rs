@@ -2,48 +2,40 @@
 
 use serde_json::{Map, Value, json};
 
+use super::types;
 use crate::api::kinds::Kind;
 
 /// `dev.carrel.v1alpha1.CodeExecution`: the group backwards, the version, the kind.
 pub(super) fn schema_name(kind: &Kind) -> String {
-    if kind.group.is_empty() {
-        return format!("io.k8s.api.core.{}.{}", kind.version, kind.kind);
-    }
-    let reversed: Vec<&str> = kind.group.rsplit('.').collect();
-    format!("{}.{}.{}", reversed.join("."), kind.version, kind.kind)
+    types::name(kind).unwrap_or_else(|| {
+        let reversed: Vec<&str> = kind.group.rsplit('.').collect();
+        format!("{}.{}.{}", reversed.join("."), kind.version, kind.kind)
+    })
 }
 
 fn group_version_kind(kind: &Kind) -> Value {
     json!({"group": kind.group, "version": kind.version, "kind": kind.kind})
 }
 
-/// The definition's own schema; built-in kinds are open objects, which every client accepts.
+/// The definition's own schema, or that of the built-in type.
 pub(super) fn schema(kind: &Kind) -> Value {
-    let mut schema = kind.custom().map_or_else(
-        || json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
-        |custom| custom.schema.clone(),
-    );
-    if let Some(map) = schema.as_object_mut() {
-        map.insert("x-kubernetes-group-version-kind".to_owned(), json!([group_version_kind(kind)]));
-        let properties = map.entry("properties").or_insert_with(|| json!({}));
-        if let Some(properties) = properties.as_object_mut() {
-            for (name, text) in [
-                (
-                    "apiVersion",
-                    "APIVersion defines the versioned schema of this representation of an object.",
-                ),
-                ("kind", "Kind is a string value representing the REST resource this object represents."),
-            ] {
-                properties
-                    .entry(name)
-                    .or_insert_with(|| json!({"type": "string"}))
-                    .as_object_mut()
-                    .map(|one| one.insert("description".to_owned(), json!(text)));
-            }
-            properties.insert(
-                "metadata".to_owned(),
-                json!({"type": "object", "description": "Standard object's metadata."}),
-            );
+    let mut schema = match kind.custom() {
+        Some(custom) => custom.schema.clone(),
+        None => types::schema(&schema_name(kind)).cloned().unwrap_or_else(|| json!({"type": "object"})),
+    };
+    let Some(map) = schema.as_object_mut() else { return schema };
+    map.insert("x-kubernetes-group-version-kind".to_owned(), json!([group_version_kind(kind)]));
+    if kind.custom().is_none() {
+        // The types' metadata is always there; that a client must send it is not meant.
+        if let Some(required) = map.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|field| field != "metadata");
+        }
+        return schema;
+    }
+    let properties = map.entry("properties").or_insert_with(|| json!({}));
+    if let Some(properties) = properties.as_object_mut() {
+        for field in ["apiVersion", "kind", "metadata"] {
+            properties.insert(field.to_owned(), types::common(field).cloned().unwrap_or_default());
         }
     }
     schema

@@ -1,7 +1,8 @@
-//! OpenAPI documents made from the definitions: enough for `kubectl explain`, and for clients that look whether
-//! field validation happens on the server.
+//! OpenAPI documents made from the definitions and the built-in types: enough for `kubectl explain`, and for clients
+//! that look whether field validation happens on the server.
 
 mod document;
+mod types;
 
 use axum::body::Body;
 use http::Response;
@@ -9,11 +10,14 @@ use serde_json::{Map, Value, json};
 
 use super::{core::Core, respond};
 
-/// `/openapi/v2`. Protobuf is not offered; kubectl is content with its v3 counterpart.
+const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// The document `swagger: "2.0"` in protobuf.
+const BARE: [u8; 5] = *b"\n\x032.0";
+
+/// `/openapi/v2`. In protobuf it is bare: kubectl asks for it only after the v3 counterpart knew no such kind.
 pub(super) fn v2(core: &Core, accept: &str) -> Response<Body> {
     if !accept.is_empty() && !accept.contains("json") && !accept.contains("*/*") {
-        let text = "only application/json is offered here";
-        return respond::response(406, "text/plain", Body::from(text), &[]);
+        return respond::response(200, PROTOBUF, Body::from(BARE.to_vec()), &[]);
     }
     let mut paths = Map::new();
     let mut definitions = Map::new();
@@ -21,8 +25,11 @@ pub(super) fn v2(core: &Core, accept: &str) -> Response<Body> {
         paths.extend(document::paths(kind));
         definitions.insert(document::schema_name(kind), document::schema(kind));
     }
-    respond::document(&json!({"swagger": "2.0", "info": {"title": "Carrel", "version": "v1.33.0+carrel"},
-        "paths": paths, "definitions": definitions}))
+    types::add_referred(&mut definitions);
+    let document = json!({"swagger": "2.0", "info": {"title": "Carrel", "version": "v1.33.0+carrel"},
+        "paths": paths, "definitions": definitions});
+    let text = document.to_string().replace("#/components/schemas/", "#/definitions/");
+    respond::response(200, "application/json", Body::from(text), &[])
 }
 
 /// `/openapi/v3`.
@@ -53,6 +60,7 @@ pub(super) fn group_version(core: &Core, path: &str) -> Option<Value> {
         paths.extend(document::paths(kind));
         schemas.insert(document::schema_name(kind), document::schema(kind));
     }
+    types::add_referred(&mut schemas);
     Some(json!({"openapi": "3.0.0", "info": {"title": "Carrel", "version": "v1.33.0+carrel"},
         "paths": paths, "components": {"schemas": schemas}}))
 }

@@ -1,6 +1,7 @@
 //! Which objects a list or watch shows: label and field selectors.
 
 mod fields;
+mod label_parser;
 mod labels;
 
 use serde_json::Value;

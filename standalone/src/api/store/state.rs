@@ -68,10 +68,6 @@ impl State {
         self.collections.get(resource)?.objects.get(name)
     }
 
-    pub(crate) fn has_uid(&self, uid: &str) -> bool {
-        self.uids.contains_key(uid)
-    }
-
     pub(crate) fn by_uid(&self, uid: &str) -> Option<(&ResourceId, &Arc<Object>)> {
         let (resource, name) = self.uids.get(uid)?;
         Some((resource, self.get(resource, name)?))
@@ -154,9 +150,9 @@ mod tests {
         assert_eq!(state.dependents("o1").len(), 1);
         state.publish(&resource, owned("a", "o2", 2), Change::Modified);
         assert!(state.dependents("o1").is_empty());
-        assert!(state.has_uid("a"));
+        assert!(state.by_uid("a").is_some());
         state.publish(&resource, owned("a", "o2", 3), Change::Deleted);
-        assert!(state.dependents("o2").is_empty() && !state.has_uid("a"));
+        assert!(state.dependents("o2").is_empty() && state.by_uid("a").is_none());
         assert_eq!(state.version, 3);
     }
 }

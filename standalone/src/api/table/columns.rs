@@ -6,6 +6,12 @@ use serde_json::{Value, json};
 
 use super::{age, jsonpath::JsonPath};
 
+/// What the API server says of the name of anything.
+const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a \
+     client to request the generation of an appropriate name automatically. Name is primarily intended for creation \
+     idempotence and configuration definition. Cannot be updated. More info: \
+     https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+
 /// How a built-in column computes its cell.
 pub(crate) type CellOf = fn(&Value, DateTime<Utc>) -> Value;
 
@@ -71,9 +77,10 @@ fn plain(value: &Value) -> String {
 
 /// The name column that every table starts with.
 pub(crate) fn name_column() -> Column {
-    Column::computed("Name", "string", 0, |object, _| {
+    let column = Column::computed("Name", "string", 0, |object, _| {
         object.pointer("/metadata/name").cloned().unwrap_or_default()
-    })
+    });
+    Column { description: NAME.to_owned(), ..column }
 }
 
 /// The age column of kinds that define no other.
@@ -82,6 +89,17 @@ pub(crate) fn age_column() -> Column {
         let created = object.pointer("/metadata/creationTimestamp").and_then(Value::as_str);
         json!(created.map_or_else(|| "<unknown>".to_owned(), |text| age::since(text, now)))
     })
+}
+
+/// The columns of a Scale.
+pub(crate) fn of_scale() -> Vec<Column> {
+    let number = |name, cell| Column::computed(name, "integer", 0, cell);
+    vec![
+        name_column(),
+        number("Desired", |scale, _| scale.pointer("/spec/replicas").cloned().unwrap_or_default()),
+        number("Available", |scale, _| scale.pointer("/status/replicas").cloned().unwrap_or_default()),
+        age_column(),
+    ]
 }
 
 /// The columns of a custom kind.
@@ -93,7 +111,9 @@ pub(crate) fn of_definition(columns: &[CustomResourceColumnDefinition]) -> Vec<C
             name: column.name.clone(),
             data_type: column.type_.clone(),
             format: column.format.clone().unwrap_or_default(),
-            description: column.description.clone().unwrap_or_default(),
+            description: column.description.clone().unwrap_or_else(|| {
+                format!("Custom resource definition column (in JSONPath format): {}", column.json_path)
+            }),
             priority: column.priority.unwrap_or_default(),
             source: Source::Path(path),
         });

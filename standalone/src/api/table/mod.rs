@@ -8,6 +8,7 @@ mod jsonpath;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use self::columns::Column;
 use super::kinds::Kind;
 
 /// How much of each object a row carries.
@@ -37,18 +38,36 @@ pub(crate) fn table<'a>(
     include: IncludeObject,
     now: DateTime<Utc>,
 ) -> Value {
-    let rows: Vec<Value> = objects.map(|object| row(kind, object, include, now)).collect();
-    let columns: Vec<Value> = kind.columns.iter().map(columns::Column::definition).collect();
+    let whole = |object: &Value| kind.view(object).unwrap_or_else(|| object.clone());
+    let rows: Vec<Value> = objects.map(|object| row(&kind.columns, object, include, now, whole)).collect();
+    document(&kind.columns, &rows, metadata)
+}
+
+/// Makes a table of a Scale.
+pub(crate) fn of_scale(scale: &Value, include: IncludeObject, now: DateTime<Utc>) -> Value {
+    let columns = columns::of_scale();
+    let metadata = json!({"resourceVersion": scale.pointer("/metadata/resourceVersion")});
+    document(&columns, &[row(&columns, scale, include, now, Value::clone)], &metadata)
+}
+
+fn document(columns: &[Column], rows: &[Value], metadata: &Value) -> Value {
+    let columns: Vec<Value> = columns.iter().map(Column::definition).collect();
     json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": columns, "rows": rows})
 }
 
-fn row(kind: &Kind, object: &Value, include: IncludeObject, now: DateTime<Utc>) -> Value {
-    let cells: Vec<Value> = kind.columns.iter().map(|column| column.cell(object, now)).collect();
+fn row(
+    columns: &[Column],
+    object: &Value,
+    include: IncludeObject,
+    now: DateTime<Utc>,
+    whole: impl Fn(&Value) -> Value,
+) -> Value {
+    let cells: Vec<Value> = columns.iter().map(|column| column.cell(object, now)).collect();
     let mut row = json!({"cells": cells});
     let shown = match include {
         IncludeObject::None => return row,
-        IncludeObject::Object => kind.view(object).unwrap_or_else(|| object.clone()),
+        IncludeObject::Object => whole(object),
         IncludeObject::Metadata => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
             "metadata": object.get("metadata")}),
     };

@@ -9,14 +9,16 @@ use crate::api::{
     admission,
     clock::seconds,
     core::Core,
-    decode::decode,
+    decode::object,
     kinds::Kind,
     respond::{Answer, Reply},
     status_error::{Result, StatusError},
     store::{Expect, ObjectName, Write},
-    verbs::Request,
+    verbs::{Part, Request},
 };
 
+/// What the API server calls the options of this verb.
+const OPTIONS: &str = "CreateOptions";
 /// How long a generated name may be before its random end.
 const MAX_GENERATED_BASE: usize = 58;
 /// Letters and digits that make no words.
@@ -27,13 +29,13 @@ pub(super) async fn run(core: &Arc<Core>, request: &Request) -> Result<Answer> {
     if kind.namespaced && request.target.namespace.is_none() {
         return Err(StatusError::method_not_allowed());
     }
-    let dry_run = request.params.dry_run()?;
-    let decoded = decode(&request.body, &request.content_type)?;
-    let settled = admission::settle(kind, decoded, request.params.field_validation()?)?;
+    let dry_run = request.params.dry_run(OPTIONS)?;
+    let decoded = object(kind, &request.body, &request.content_type)?;
+    let settled = admission::settle(kind, decoded, request.params.field_validation(OPTIONS)?)?;
     let mut value = settled.value;
     prepare(core, kind, request.target.namespace.as_deref(), &mut value)?;
     check_namespace(core, kind, &value)?;
-    admission::validate(kind, &value, None)?;
+    admission::validate(kind, &value, None, Part::Main)?;
     let name = name_of(&value);
     let reply = if dry_run {
         if core.store.get(&kind.resource, &name).is_some() {
@@ -131,11 +133,7 @@ fn check_namespace(core: &Core, kind: &Kind, value: &Value) -> Result<()> {
         .get("/namespaces", &ObjectName::new("", name.namespace.as_str()))
         .ok_or_else(|| StatusError::namespace_not_found(&name.namespace))?;
     if namespace.is_deleting() {
-        let why = format!(
-            "unable to create new content in namespace {} because it is being terminated",
-            name.namespace
-        );
-        return Err(StatusError::forbidden(kind, &name.name, &why));
+        return Err(StatusError::terminating(kind, &name.name, &name.namespace));
     }
     Ok(())
 }

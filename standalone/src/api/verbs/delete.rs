@@ -87,7 +87,7 @@ fn options(request: &Request) -> Result<(DeleteOptions, bool)> {
     let mut options: DeleteOptions = if request.body.is_empty() {
         DeleteOptions::default()
     } else {
-        let decoded = decode(&request.body, &request.content_type)?;
+        let decoded = decode("DeleteOptions", &request.body, &request.content_type)?;
         serde_json::from_value(decoded.value)
             .map_err(|error| StatusError::bad_request(format!("error decoding DeleteOptions: {error}")))?
     };
@@ -103,12 +103,13 @@ fn options(request: &Request) -> Result<(DeleteOptions, bool)> {
     match options.propagation_policy.as_deref() {
         None | Some("Background" | "Foreground" | "Orphan") => {}
         Some(other) => {
-            let known = ["Background", "Foreground", "Orphan"].map(str::to_owned);
+            let known = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
             let error = FieldError::not_supported("propagationPolicy", json!(other), &known);
             return Err(StatusError::invalid("meta.k8s.io", "DeleteOptions", "", &[error]));
         }
     }
-    let dry_run = params.dry_run()? || options.dry_run.as_ref().is_some_and(|all| !all.is_empty());
+    let dry_run =
+        params.dry_run("DeleteOptions")? || options.dry_run.as_ref().is_some_and(|all| !all.is_empty());
     Ok((options, dry_run))
 }
 
@@ -136,13 +137,15 @@ pub(crate) async fn remove(
 
 fn check_preconditions(kind: &Kind, object: &Object, options: &DeleteOptions) -> Result<()> {
     let Some(conditions) = &options.preconditions else { return Ok(()) };
+    // The API server names the kind here, and not the resource.
+    let conflict = |why: &str| StatusError::conflict_on(&kind.group, &kind.kind, object.name(), why);
     if let Some(uid) = conditions.uid.as_deref().filter(|uid| *uid != object.uid()) {
         let why = format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
              deleted and then recreated",
             object.uid()
         );
-        return Err(StatusError::conflict_because(kind, object.name(), &why));
+        return Err(conflict(&why));
     }
     let version = object.version.to_string();
     if let Some(wanted) = conditions.resource_version.as_deref().filter(|wanted| *wanted != version) {
@@ -150,7 +153,7 @@ fn check_preconditions(kind: &Kind, object: &Object, options: &DeleteOptions) ->
             "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record \
              ({version}). The object might have been modified"
         );
-        return Err(StatusError::conflict_because(kind, object.name(), &why));
+        return Err(conflict(&why));
     }
     Ok(())
 }
@@ -169,6 +172,9 @@ async fn attempt(
         expect: Expect::Version(object.version),
         value,
     };
+    if matches!(kind.class, Class::Namespace) && object.is_deleting() {
+        return Ok(Deleted::Waiting(object));
+    }
     let stays = grace > 0 || !finalizers.is_empty() || matches!(kind.class, Class::Namespace);
     if !stays {
         return Ok(Deleted::Gone(core.commit(kind, write(None)).await?));
@@ -214,9 +220,8 @@ fn finalizers(object: &Object, options: &DeleteOptions) -> Vec<Value> {
 
 fn marked(core: &Core, kind: &Kind, value: &Value, grace: i64, finalizers: Vec<Value>) -> Value {
     let mut next = value.clone();
-    if matches!(kind.class, Class::Namespace)
-        && let Some(status) = next.get_mut("status").and_then(Value::as_object_mut)
-    {
+    let is_namespace = matches!(kind.class, Class::Namespace);
+    if is_namespace && let Some(status) = next.get_mut("status").and_then(Value::as_object_mut) {
         status.insert("phase".to_owned(), json!("Terminating"));
     }
     let Some(metadata) = next.get_mut("metadata").and_then(Value::as_object_mut) else { return next };
@@ -229,7 +234,9 @@ fn marked(core: &Core, kind: &Kind, value: &Value, grace: i64, finalizers: Vec<V
             metadata.insert("generation".to_owned(), json!(generation + 1));
         }
         metadata.insert("deletionTimestamp".to_owned(), json!(seconds(until)));
-        metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
+        if !is_namespace {
+            metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
+        }
     }
     if finalizers.is_empty() {
         metadata.remove("finalizers");

@@ -9,13 +9,13 @@ use serde_json::json;
 
 use crate::api::{
     core::Core,
-    field_error::FieldError,
+    go_words,
     params::Params,
     respond::{Answer, List, Reply},
     selectors::Selector,
     status_error::{Result, StatusError},
     store::{Object, ObjectName, State},
-    verbs::Request,
+    verbs::{Request, list_options},
 };
 
 /// Where the next page goes on.
@@ -33,9 +33,11 @@ impl Continue {
     }
 
     fn decode(text: &str) -> Result<Self> {
-        let invalid = || StatusError::bad_request(format!("continue key is not valid: {text:?}"));
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid())?;
-        serde_json::from_slice(&bytes).map_err(|_| invalid())
+        let invalid = |why: String| {
+            StatusError::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        };
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|error| invalid(go_words::base64(&error, text)))?;
+        serde_json::from_slice(&bytes).map_err(|error| invalid(go_words::json(&error, &bytes)))
     }
 }
 
@@ -46,6 +48,7 @@ pub(super) fn run(core: &Core, request: &Request) -> Result<Answer> {
 /// The objects that the request's selectors, page and version choose.
 pub(super) fn collect(core: &Core, request: &Request) -> Result<List> {
     let params = &request.params;
+    list_options::check_list(params)?;
     let selector = selector(request)?;
     let state = core.store.read();
     let next = params.text("continue").map(Continue::decode).transpose()?;
@@ -78,17 +81,10 @@ pub(super) fn selector(request: &Request) -> Result<Selector> {
 
 /// Which version a list shows: the newest unless an exact one was asked for.
 fn version_of(params: &Params, current: u64) -> Result<u64> {
-    let wanted = params.version()?;
-    let matching = params.text("resourceVersionMatch");
-    match (wanted, matching) {
-        (None, Some(_)) => Err(invalid_options(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        )),
-        (Some(0), Some("Exact")) => Err(invalid_options(
-            "resourceVersionMatch",
-            "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"",
-        )),
+    let wanted = params
+        .version()
+        .map_err(|error| StatusError::bad_request(format!("invalid resource version: {error}")))?;
+    match (wanted, params.text("resourceVersionMatch")) {
         (Some(wanted), _) if wanted > current => Err(StatusError::new(
             504,
             "Timeout",
@@ -99,22 +95,8 @@ fn version_of(params: &Params, current: u64) -> Result<u64> {
         (Some(wanted), None) if wanted > 0 && params.text("limit").is_some_and(|limit| limit != "0") => {
             Ok(wanted)
         }
-        (Some(_), None | Some("NotOlderThan")) | (None, None) => Ok(current),
-        (Some(_), Some(other)) => Err(StatusError::invalid(
-            "meta.k8s.io",
-            "ListOptions",
-            "",
-            &[FieldError::not_supported(
-                "resourceVersionMatch",
-                json!(other),
-                &["Exact".to_owned(), "NotOlderThan".to_owned(), String::new()],
-            )],
-        )),
+        _ => Ok(current),
     }
-}
-
-pub(super) fn invalid_options(field: &str, why: &str) -> StatusError {
-    StatusError::invalid("meta.k8s.io", "ListOptions", "", &[FieldError::forbidden(field, why)])
 }
 
 type Objects = BTreeMap<ObjectName, Arc<Object>>;

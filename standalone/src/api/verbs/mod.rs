@@ -4,6 +4,7 @@ mod create;
 pub(crate) mod delete;
 mod get;
 mod list;
+mod list_options;
 mod patch;
 mod replace;
 pub(crate) mod reviews;
@@ -18,6 +19,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::{
+    admission::Part,
     core::Core,
     kinds::Kind,
     params::Params,
@@ -45,13 +47,6 @@ impl Request {
             self.target.name.clone().unwrap_or_default(),
         )
     }
-}
-
-/// The part of an object that a write may change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Main,
-    Status,
 }
 
 /// Stores a change that the server itself makes.
@@ -85,17 +80,47 @@ pub(crate) async fn run(core: &Arc<Core>, method: &Method, request: &Request) ->
         Some("status") if target.kind.has_status => Part::Status,
         Some("finalize") if target.kind.plural == "namespaces" => Part::Main,
         Some("scale") if target.kind.scale().is_some() => return scale::run(core, method, request).await,
-        Some(_) => return Err(StatusError::no_such_resource()),
+        Some(_) => return Err(no_such_part(target)),
     };
+    let custom = target.kind.custom().is_some();
+    let nowhere = target.kind.namespaced && target.namespace.is_none() && target.name.is_none();
+    if nowhere && custom && method != Method::GET {
+        return Err(StatusError::no_such_path());
+    }
+    let method = if custom && method == Method::HEAD { &Method::GET } else { method };
     match (method.as_str(), target.name.is_some()) {
         ("GET", true) => get::run(core, request),
         ("GET", false) if request.params.flag("watch") == Some(true) => watch::run(core, request),
         ("GET", false) => list::run(core, request),
-        ("POST", false) => create::run(core, request).await,
+        // A name in the path of a custom kind is not looked at.
+        ("POST", named) if part == Part::Main && (custom || !named) => create::run(core, request).await,
         ("PUT", true) => replace::run(core, request, part).await,
         ("PATCH", true) => patch::run(core, request, part).await,
         ("DELETE", true) if part == Part::Main => delete::run(core, request).await,
         ("DELETE", false) => delete::collection(core, request).await,
-        _ => Err(StatusError::method_not_allowed()),
+        ("PUT" | "PATCH", false) if custom => Err(StatusError::bad_request("name must be provided")),
+        _ => Err(StatusError::method_not_supported(&target.kind, api_verb(method, target))),
+    }
+}
+
+/// For a subresource that the kind has not.
+fn no_such_part(target: &Target) -> StatusError {
+    match target.kind.custom() {
+        Some(_) => StatusError::not_found(&target.kind, target.name.as_deref().unwrap_or_default()),
+        None => StatusError::no_such_resource(),
+    }
+}
+
+/// The verb of a request, as access rules name it.
+fn api_verb(method: &Method, target: &Target) -> &'static str {
+    match (method.as_str(), target.name.is_some()) {
+        ("GET" | "HEAD", true) => "get",
+        ("GET" | "HEAD", false) => "list",
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", true) => "delete",
+        ("DELETE", false) => "deletecollection",
+        _ => "",
     }
 }

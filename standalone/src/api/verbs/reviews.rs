@@ -22,7 +22,7 @@ pub(crate) fn run(core: &Core, path: &str, body: &[u8], content_type: &str) -> O
         }
         _ => return None,
     };
-    Some(decode(body, content_type).map(|decoded| {
+    Some(decode("Review", body, content_type).map(|decoded| {
         let mut value = decoded.value;
         let status = answer(core, &value);
         if let Some(map) = value.as_object_mut() {

@@ -14,37 +14,39 @@ use crate::api::{
     status_error::{Result, StatusError},
     store::Object,
     verbs::{
-        Part, Request, patch,
-        write::{ATTEMPTS, check_identity, merge, store},
+        Part, Request, api_verb, patch,
+        write::{ATTEMPTS, Change, check_identity, merge, store},
     },
 };
 
 pub(super) async fn run(core: &Arc<Core>, method: &Method, request: &Request) -> Result<Answer> {
     let kind = &request.target.kind;
-    let paths = kind.scale().ok_or_else(StatusError::no_such_resource)?;
+    let paths = kind.scale().ok_or_else(StatusError::no_such_path)?;
     let name = request.object_name();
     if method == Method::GET {
         let object = core.get(kind, &name)?;
-        return Ok(Answer::ok(Reply::Plain(scale_of(paths, &object))));
+        return Ok(Answer::ok(Reply::Scale(scale_of(paths, &object))));
     }
-    if !matches!(*method, Method::PUT | Method::PATCH) {
-        return Err(StatusError::method_not_allowed());
-    }
-    let dry_run = request.params.dry_run()?;
+    let options = match *method {
+        Method::PUT => "UpdateOptions",
+        Method::PATCH => "PatchOptions",
+        _ => return Err(StatusError::method_not_supported(kind, api_verb(method, &request.target))),
+    };
+    let dry_run = request.params.dry_run(options)?;
     for _ in 0..ATTEMPTS {
         let old = core.get(kind, &name)?;
         let wanted = wanted(kind, paths, method, request, &old)?;
         let replicas = wanted.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
-        let versioned = check_identity(kind, &old, &wanted)?;
+        let versioned = check_identity(kind, &old, &wanted, Change::Scale)?;
         let mut candidate = old.value.clone();
         put(&mut candidate, &paths.spec_replicas, json!(replicas));
         let next = merge(kind, &old.value, candidate, Part::Main);
-        admission::validate(kind, &next, Some(&old.value))?;
+        admission::validate(kind, &next, Some(&old.value), Part::Main)?;
         if dry_run {
-            return Ok(Answer::ok(Reply::Plain(scale_of(paths, &Object::stamp(next, old.version)))));
+            return Ok(Answer::ok(Reply::Scale(scale_of(paths, &Object::stamp(next, old.version)))));
         }
         match store(core, kind, &old, next).await {
-            Ok(object) => return Ok(Answer::ok(Reply::Plain(scale_of(paths, &object)))),
+            Ok(object) => return Ok(Answer::ok(Reply::Scale(scale_of(paths, &object)))),
             Err(refused) if refused.raced && (!versioned || method == Method::PATCH) => {}
             Err(refused) => return Err(refused.status),
         }
@@ -61,7 +63,7 @@ fn wanted(
     old: &Object,
 ) -> Result<Value> {
     if method == Method::PUT {
-        return Ok(decode(&request.body, &request.content_type)?.value);
+        return Ok(decode("Scale", &request.body, &request.content_type)?.value);
     }
     let (patch, _) = patch::parse(kind, request)?;
     patch::apply(kind, &patch, &scale_of(paths, old))

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use crate::api::{
     core::Core,
     respond::{Answer, Reply},
-    status_error::Result,
-    verbs::{Request, list},
+    status_error::{Result, StatusError},
+    verbs::{Request, list, list_options},
     watch::{Wish, start},
 };
 
@@ -17,20 +17,9 @@ pub(super) fn run(core: &Arc<Core>, request: &Request) -> Result<Answer> {
     let params = &request.params;
     let bookmarks = params.flag("allowWatchBookmarks") == Some(true);
     let initial = params.flag("sendInitialEvents");
-    let matching = params.text("resourceVersionMatch");
-    if initial.is_some() && matching != Some("NotOlderThan") {
-        return Err(list::invalid_options(
-            "resourceVersionMatch",
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ));
-    }
-    if initial.is_none() && matching.is_some() {
-        return Err(list::invalid_options(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ));
-    }
-    let version = params.version()?.filter(|version| *version > 0);
+    list_options::check_watch(params)?;
+    let version = params.version().map_err(|error| StatusError::new(500, "", error.to_string()))?;
+    let version = version.filter(|version| *version > 0);
     let from = match (initial, version) {
         (Some(true), _) | (None, None) => None,
         (Some(false), None) => Some(core.store.read().version),

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::api::{
     admission,
     core::{Core, Refused},
-    kinds::Kind,
+    field_error::FieldError,
+    kinds::{Class, Kind},
     status_error::{Result, StatusError},
     store::{Expect, Object, Write},
     verbs::Part,
@@ -16,21 +17,22 @@ use crate::api::{
 /// How often a write without a resourceVersion of its own is tried again after a lost race.
 pub(super) const ATTEMPTS: usize = 10;
 
-/// Fields of the metadata that stay what they are.
-const KEPT: [&str; 8] = [
-    "name",
-    "namespace",
-    "uid",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "generation",
-    "resourceVersion",
-];
+/// Fields of the metadata that stay what they are, whatever the client sends.
+const KEPT: [&str; 5] = ["name", "namespace", "creationTimestamp", "generation", "resourceVersion"];
+/// Fields that a client may leave out. Another value is refused (`admission`).
+const IMMUTABLE: [&str; 3] = ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"];
+
+/// How a candidate came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Replace,
+    Patch,
+    Scale,
+}
 
 /// Checks that the candidate speaks of `old`, in the version it claims to know.
 /// Returns whether it claimed one: then a lost race is a conflict and not a reason to try again.
-pub(super) fn check_identity(kind: &Kind, old: &Object, candidate: &Value) -> Result<bool> {
+pub(super) fn check_identity(kind: &Kind, old: &Object, candidate: &Value, change: Change) -> Result<bool> {
     let text = |field: &str| {
         candidate.get("metadata").and_then(|meta| meta.get(field)).and_then(Value::as_str).unwrap_or_default()
     };
@@ -47,16 +49,27 @@ pub(super) fn check_identity(kind: &Kind, old: &Object, candidate: &Value) -> Re
         ));
     }
     let uid = text("uid");
-    if !uid.is_empty() && uid != old.uid() {
+    if change != Change::Patch && !uid.is_empty() && uid != old.uid() {
         let why =
             format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", old.uid());
         return Err(StatusError::conflict_because(kind, name, &why));
     }
     match text("resourceVersion") {
+        "" | "0" if change != Change::Scale && needs_version(kind) => {
+            let error =
+                FieldError::invalid("metadata.resourceVersion", json!(0), "must be specified for an update");
+            // The API server names the resource here, and not the kind.
+            Err(StatusError::invalid(&kind.group, &kind.plural, name, &[error]))
+        }
         "" | "0" => Ok(false),
         version if version == old.version.to_string() => Ok(true),
         _ => Err(StatusError::conflict(kind, name)),
     }
+}
+
+/// Whether an update must say which version it is of.
+fn needs_version(kind: &Kind) -> bool {
+    matches!(kind.class, Class::Custom(_) | Class::Lease)
 }
 
 /// The next version of `old` that the candidate asks for, without what it may not change.
@@ -66,6 +79,11 @@ pub(super) fn merge(kind: &Kind, old: &Value, candidate: Value, part: Part) -> V
         Part::Status => {
             let mut next = old.clone();
             put(&mut next, "status", candidate.get("status").cloned());
+            // Of the rest, built-in kinds check who is meant; custom ones do not look at it.
+            let uid = candidate.pointer("/metadata/uid").filter(|uid| uid.is_string());
+            if let (Some(uid), Some(own), None) = (uid, next.pointer_mut("/metadata/uid"), kind.custom()) {
+                *own = uid.clone();
+            }
             next
         }
     };
@@ -92,6 +110,12 @@ fn main_part(kind: &Kind, old: &Value, mut next: Value) -> Value {
                 Some(value) => metadata.insert(field.to_owned(), value.clone()),
                 None => metadata.remove(field),
             };
+        }
+        for field in IMMUTABLE {
+            let value = kept.and_then(|old| old.get(field));
+            if let Some(value) = value.filter(|_| metadata.get(field).is_none_or(Value::is_null)) {
+                metadata.insert(field.to_owned(), value.clone());
+            }
         }
         metadata.retain(|_, value| !is_empty(value));
     }

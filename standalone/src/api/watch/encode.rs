@@ -65,7 +65,7 @@ impl Encoder {
     }
 
     pub(super) fn bookmark(&self, version: u64, ends_initial: bool, out: &mut BytesMut) {
-        let mut metadata = json!({"resourceVersion": version.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": version.to_string()});
         if ends_initial && let Some(map) = metadata.as_object_mut() {
             map.insert("annotations".to_owned(), json!({"k8s.io/initial-events-end": "true"}));
         }

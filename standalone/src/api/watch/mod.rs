@@ -25,6 +25,8 @@ use super::{
 
 /// How many events one chunk may carry.
 const CHUNK: usize = 256;
+/// How long before the end of a watch its last bookmark comes.
+const BEFORE_END: Duration = Duration::from_secs(2);
 
 /// What a client asked of its watch.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ pub(crate) fn start(core: &Arc<Core>, wish: Wish) -> Result<Body, StatusError> {
     let state = core.store.read();
     let (Some(collection), Some(news)) = (state.collection(&kind.resource), state.subscribe(&kind.resource))
     else {
-        return Err(StatusError::no_such_resource());
+        return Err(StatusError::no_such_path());
     };
     let present: Vec<Arc<Object>> = if from.is_none() {
         collection.objects.values().filter(|object| selector.matches(&object.value)).cloned().collect()
@@ -69,14 +71,8 @@ pub(crate) fn start(core: &Arc<Core>, wish: Wish) -> Result<Body, StatusError> {
     };
     let version = state.version;
     drop(state);
-    let mut first = BytesMut::new();
-    for object in &present {
-        encoder.object(core.now(), "ADDED", object, &mut first);
-    }
-    if mark_initial {
-        encoder.bookmark(version, true, &mut first);
-    }
-    let now = Instant::now();
+    let first = opening(core, &encoder, &present, mark_initial.then_some(version));
+    let deadline = Instant::now() + timeout;
     let watcher = Watcher {
         core: Arc::clone(core),
         encoder,
@@ -85,8 +81,8 @@ pub(crate) fn start(core: &Arc<Core>, wish: Wish) -> Result<Body, StatusError> {
         position: from.unwrap_or(version),
         pending: (!first.is_empty()).then(|| first.freeze()),
         bookmarks,
-        next_bookmark: now + core.options.bookmark_interval,
-        deadline: now + timeout,
+        next_bookmark: next_bookmark(core, deadline),
+        deadline,
         ended: false,
     };
     let chunks = stream::unfold(watcher, |mut watcher| async move {
@@ -94,6 +90,26 @@ pub(crate) fn start(core: &Arc<Core>, wish: Wish) -> Result<Body, StatusError> {
         Some((Ok::<_, std::convert::Infallible>(chunk), watcher))
     });
     Ok(Body::from_stream(chunks))
+}
+
+/// The present state, with the bookmark that ends it where one is wanted.
+fn opening(core: &Core, encoder: &Encoder, present: &[Arc<Object>], end: Option<u64>) -> BytesMut {
+    let mut first = BytesMut::new();
+    for object in present {
+        encoder.object(core.now(), "ADDED", object, &mut first);
+    }
+    if let Some(version) = end {
+        encoder.bookmark(version, true, &mut first);
+    }
+    first
+}
+
+/// Bookmarks come regularly, and once more shortly before the end.
+fn next_bookmark(core: &Core, deadline: Instant) -> Instant {
+    let now = Instant::now();
+    let last = deadline.checked_sub(BEFORE_END).filter(|last| *last > now);
+    let regular = now + core.options.bookmark_interval;
+    last.map_or(regular, |last| last.min(regular))
 }
 
 /// What reading the history gave.
@@ -157,12 +173,9 @@ impl Watcher {
             changed = self.news.changed() => self.ended = changed.is_err(),
             () = sleep_until(self.deadline) => {
                 self.ended = true;
-                if self.bookmarks {
-                    self.encoder.bookmark(self.position, false, chunk);
-                }
             }
             () = sleep_until(self.next_bookmark), if self.bookmarks => {
-                self.next_bookmark = Instant::now() + self.core.options.bookmark_interval;
+                self.next_bookmark = next_bookmark(&self.core, self.deadline);
                 self.encoder.bookmark(self.position, false, chunk);
             }
         }
