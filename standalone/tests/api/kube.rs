@@ -1,14 +1,11 @@
-//! The API as kube-rs uses it: typed and dynamic objects, watches, patches, finalizers, leases.
+//! The API as kube-rs uses it: typed and dynamic objects, watches, patches, pages.
 
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::{
-    coordination::v1::Lease,
-    core::v1::{ConfigMap, Namespace, Pod},
-};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
-    runtime::{WatchStreamExt, conditions::is_deleted, reflector, wait::await_condition, watcher},
+    runtime::{WatchStreamExt, reflector, watcher},
 };
 use serde_json::json;
 use standalone::api::{ApiServer, Identity, Options};
@@ -111,7 +108,7 @@ async fn a_watch_resumes_and_selects() {
             WatchEvent::Error(_) => "error",
         })
         .collect();
-    assert_eq!(kinds, ["added", "deleted", "bookmark"]);
+    assert_eq!(kinds, ["added", "deleted"]);
 }
 
 #[tokio::test]
@@ -133,50 +130,6 @@ async fn reflectors_follow_with_lists_and_with_streams() {
 }
 
 #[tokio::test]
-async fn finalizers_hold_an_object_until_the_last_is_gone() {
-    let test = open().await;
-    let api = widgets(&test.client);
-    let mut object = widget("a");
-    object.metadata.finalizers = Some(vec!["test.dev/hold".to_owned()]);
-    api.create(&PostParams::default(), &object).await.unwrap();
-    let waiting = api.delete("a", &DeleteParams::default()).await.unwrap().left().unwrap();
-    assert!(waiting.metadata.deletion_timestamp.is_some());
-    let more = Patch::Merge(json!({"metadata": {"finalizers": ["test.dev/hold", "test.dev/more"]}}));
-    assert!(api.patch("a", &PatchParams::default(), &more).await.is_err());
-    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    api.patch("a", &PatchParams::default(), &none).await.unwrap();
-    assert!(api.get_opt("a").await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn dependents_go_with_their_owner() {
-    let test = open().await;
-    let api = widgets(&test.client);
-    let owner = api.create(&PostParams::default(), &widget("owner")).await.unwrap();
-    let maps: Api<ConfigMap> = Api::default_namespaced(test.client.clone());
-    let reference = json!([{"apiVersion": "test.dev/v1", "kind": "Widget", "name": "owner",
-        "uid": owner.uid(), "blockOwnerDeletion": true}]);
-    for (policy, name) in [("background", "one"), ("foreground", "two")] {
-        let owner = api.get("owner").await.unwrap();
-        let mut map = ConfigMap::default();
-        map.metadata.name = Some(name.to_owned());
-        map.metadata.owner_references = serde_json::from_value(reference.clone()).unwrap();
-        map.metadata.owner_references.as_mut().unwrap()[0].uid = owner.uid().unwrap();
-        let made = maps.create(&PostParams::default(), &map).await.unwrap();
-        let params =
-            if policy == "background" { DeleteParams::background() } else { DeleteParams::foreground() };
-        api.delete("owner", &params).await.unwrap();
-        let uid = made.uid().unwrap();
-        let gone = is_deleted(&uid);
-        tokio::time::timeout(PATIENCE, await_condition(maps.clone(), name, gone)).await.unwrap().unwrap();
-        let uid = owner.uid().unwrap();
-        let gone = is_deleted(&uid);
-        tokio::time::timeout(PATIENCE, await_condition(api.clone(), "owner", gone)).await.unwrap().unwrap();
-        api.create(&PostParams::default(), &widget("owner")).await.unwrap();
-    }
-}
-
-#[tokio::test]
 async fn a_pod_gets_a_node_and_time_to_end() {
     let test = open().await;
     let pods: Api<Pod> = Api::default_namespaced(test.client.clone());
@@ -190,41 +143,6 @@ async fn a_pod_gets_a_node_and_time_to_end() {
     assert_eq!(going.metadata.deletion_grace_period_seconds, Some(30));
     pods.delete("p", &DeleteParams::default().grace_period(0)).await.unwrap();
     assert!(pods.get_opt("p").await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn namespaces_gate_and_empty_their_content() {
-    let test = open().await;
-    let elsewhere = Api::namespaced_with(test.client.clone(), "tenant", &widget_resource());
-    let refused = elsewhere.create(&PostParams::default(), &widget("a")).await.unwrap_err();
-    assert!(refused.to_string().contains(r#"namespaces "tenant" not found"#), "{refused}");
-    let namespaces: Api<Namespace> = Api::all(test.client.clone());
-    let mut tenant = Namespace::default();
-    tenant.metadata.name = Some("tenant".to_owned());
-    let made = namespaces.create(&PostParams::default(), &tenant).await.unwrap();
-    elsewhere.create(&PostParams::default(), &widget("a")).await.unwrap();
-    namespaces.delete("tenant", &DeleteParams::default()).await.unwrap();
-    let uid = made.uid().unwrap();
-    let gone = is_deleted(&uid);
-    tokio::time::timeout(PATIENCE, await_condition(namespaces, "tenant", gone)).await.unwrap().unwrap();
-    assert!(elsewhere.get_opt("a").await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn leases_lock() {
-    let test = open().await;
-    let leases: Api<Lease> = Api::namespaced(test.client.clone(), "carrel-system");
-    let lease: Lease =
-        serde_json::from_value(json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "a",
-        "renewTime": "2026-01-01T00:00:00.000000Z", "leaseDurationSeconds": 15}}))
-        .unwrap();
-    let made = leases.create(&PostParams::default(), &lease).await.unwrap();
-    let params = PostParams::default();
-    let mut next = made.clone();
-    next.spec.as_mut().unwrap().holder_identity = Some("b".to_owned());
-    leases.replace("l", &params, &next).await.unwrap();
-    let late = leases.replace("l", &params, &next).await.unwrap_err();
-    assert!(matches!(late, kube::Error::Api(status) if status.code == 409));
 }
 
 #[tokio::test]

@@ -5,6 +5,5 @@
 mod crash;
 mod kube;
 mod kubectl;
-mod ours;
 mod raw;
 mod support;

@@ -1,4 +1,4 @@
-//! Requests as they go over the wire: bodies, texts of refusals, query parameters, tables, discovery.
+//! Requests as they go over the wire, where this API is not compared with a real one (`tests/parity`).
 
 use http::{Request, Response};
 use kube::client::Body;
@@ -44,238 +44,6 @@ fn widget(name: &str, spec: impl Into<Value>) -> Value {
 }
 
 #[tokio::test]
-async fn invalid_objects_are_refused_in_the_servers_words() {
-    let test = open().await;
-    let cases = [
-        (json!({"color": "Red"}), vec!["spec.code: Required value"]),
-        (
-            json!({"code": "x", "color": "Blue"}),
-            vec![r#"spec.color: Unsupported value: "Blue": supported values: "Red", "Green""#],
-        ),
-        (
-            json!({"code": 3}),
-            vec![
-                r#"spec.code: Invalid value: "integer": spec.code in body must be of type string: "integer""#,
-            ],
-        ),
-        (
-            json!({"code": "x", "replicas": 101}),
-            vec![
-                "spec.replicas: Invalid value: 101: spec.replicas in body should be less than or equal to 100",
-            ],
-        ),
-        (
-            json!({"code": "x", "low": 2, "high": 1}),
-            vec!["spec.low: Invalid value: low must not be above high"],
-        ),
-        (
-            json!({"code": "x", "env": [{"name": "A"}, {"name": "A"}]}),
-            vec![r#"spec.env[1]: Duplicate value: {"name":"A"}"#],
-        ),
-        (
-            json!({"code": "x", "when": "today", "name": "UP"}),
-            vec![
-                r#"spec.name: Invalid value: "UP": spec.name in body should match '^[a-z]+$'"#,
-                r#"spec.when: Invalid value: "today": spec.when in body must be of type date-time: "today""#,
-            ],
-        ),
-    ];
-    for (spec, texts) in cases {
-        let answer = post(&test, "", &widget("x", spec)).await;
-        assert_eq!((answer.code, &answer.body["reason"]), (422, &json!("Invalid")), "{}", answer.body);
-        let message = answer.body["message"].as_str().unwrap();
-        assert!(message.starts_with("Widget.test.dev \"x\" is invalid: "), "{message}");
-        for text in texts {
-            assert!(message.contains(text), "{message}\n{text}");
-        }
-        assert!(answer.body["details"]["causes"][0]["field"].is_string());
-    }
-}
-
-#[tokio::test]
-async fn transition_rules_hold_on_update_only() {
-    let test = open().await;
-    assert_eq!(post(&test, "", &widget("x", json!({"code": "a"}))).await.code, 201);
-    let media = "application/merge-patch+json";
-    let path = format!("{WIDGETS}/x");
-    let refused = send(&test, "PATCH", &path, media, r#"{"spec": {"code": "b"}}"#).await;
-    assert_eq!(refused.code, 422);
-    assert_eq!(
-        refused.body["message"],
-        "Widget.test.dev \"x\" is invalid: spec: Invalid value: code is immutable"
-    );
-    assert_eq!(send(&test, "PATCH", &path, media, r#"{"spec": {"replicas": 2}}"#).await.code, 200);
-}
-
-#[tokio::test]
-async fn unknown_and_duplicate_fields_follow_field_validation() {
-    let test = open().await;
-    let body = r#"{"apiVersion": "test.dev/v1", "kind": "Widget", "metadata": {"name": "x"},
-        "spec": {"code": "x", "foo": 1, "code": "x"}}"#;
-    let path = |query: &str| format!("{WIDGETS}?dryRun=All&{query}");
-    let strict = send(&test, "POST", &path("fieldValidation=Strict"), "application/json", body).await;
-    assert_eq!(strict.code, 400);
-    assert_eq!(
-        strict.body["message"],
-        "Widget in version \"v1\" cannot be handled as a Widget: strict decoding error: duplicate field \
-         \"spec.code\", unknown field \"spec.foo\""
-    );
-    let warn = send(&test, "POST", &path("fieldValidation=Warn"), "application/json", body).await;
-    assert_eq!((warn.code, warn.warnings.len()), (201, 2));
-    assert_eq!(warn.warnings[1], "299 - \"unknown field \\\"spec.foo\\\"\"");
-    assert!(warn.body["spec"].get("foo").is_none());
-    let ignore = send(&test, "POST", &path("fieldValidation=Ignore"), "application/json", body).await;
-    assert_eq!((ignore.code, ignore.warnings.len()), (201, 0));
-    assert_eq!(get(&test, &format!("{WIDGETS}/x")).await.code, 404);
-}
-
-#[tokio::test]
-async fn bodies_and_objects_have_their_limits() {
-    let test = open().await;
-    let huge = widget("x", json!({"code": "x".repeat(3 * 1024 * 1024)}));
-    let answer = post(&test, "", &huge).await;
-    assert_eq!(
-        (answer.code, &answer.body["message"]),
-        (413, &json!("Request entity too large: limit is 3145728"))
-    );
-    let mut large = widget("x", json!({"code": "x".repeat(1_400_000)}));
-    assert_eq!(post(&test, "", &large).await.code, 201);
-    large["metadata"] = json!({"name": "y", "annotations": {"a": "x".repeat(250_000)}});
-    let answer = post(&test, "", &large).await;
-    assert_eq!((answer.code, &answer.body["message"]), (500, &json!("etcdserver: request is too large")));
-}
-
-#[tokio::test]
-async fn broken_requests_are_refused() {
-    let test = open().await;
-    let json_media = "application/json";
-    for (media, body, code) in [
-        (json_media, &b"{"[..], 400),
-        (json_media, b"[]", 400),
-        (json_media, b"{\"kind\": \"Widget\", \"apiVersion\": \"test.dev/v2\"}", 400),
-        (json_media, b"{\"kind\": \"Gadget\", \"apiVersion\": \"test.dev/v1\"}", 400),
-        (json_media, b"{\"apiVersion\": \"test.dev/v1\"}", 400),
-        (json_media, b"\xff\xfe", 400),
-        ("text/csv", b"a,b", 415),
-    ] {
-        let answer = send(&test, "POST", WIDGETS, media, body).await;
-        assert_eq!(answer.code, code, "{}", answer.body);
-        assert_eq!(answer.body["kind"], "Status");
-    }
-    let wrong = widget("x", json!({"code": "x"}));
-    for (metadata, code) in [
-        (json!({"name": "Upper"}), 422),
-        (json!({"name": "x", "labels": {"a": "b c"}}), 422),
-        (json!({"name": "x", "labels": {"a": 1}}), 400),
-        (json!({"name": "x", "namespace": "kube-system"}), 400),
-        (json!({"name": "x", "resourceVersion": "1"}), 500),
-        (json!({}), 422),
-    ] {
-        let mut body = wrong.clone();
-        body["metadata"] = metadata;
-        let answer = post(&test, "", &body).await;
-        assert_eq!(answer.code, code, "{}", answer.body);
-    }
-    let nul = widget("x", json!({"code": "a\u{0}b"}));
-    let answer = post(&test, "", &nul).await;
-    assert_eq!((answer.code, &answer.body["spec"]["code"]), (201, &json!("a\u{0}b")));
-}
-
-#[tokio::test]
-async fn patches_come_in_three_forms() {
-    let test = open().await;
-    post(&test, "", &widget("x", json!({"code": "x"}))).await;
-    let path = format!("{WIDGETS}/x");
-    let ops = r#"[{"op": "test", "path": "/spec/code", "value": "x"},
-        {"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]"#;
-    let answer = send(&test, "PATCH", &path, "application/json-patch+json", ops).await;
-    assert_eq!((answer.code, &answer.body["metadata"]["labels"]["a"]), (200, &json!("b")));
-    let failing = r#"[{"op": "test", "path": "/spec/code", "value": "y"}]"#;
-    assert_eq!(send(&test, "PATCH", &path, "application/json-patch+json", failing).await.code, 422);
-    for media in ["application/strategic-merge-patch+json", "application/apply-patch+yaml", "text/plain"] {
-        assert_eq!(send(&test, "PATCH", &path, media, "{}").await.code, 415, "{media}");
-    }
-    let stale = r#"{"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 5}}"#;
-    assert_eq!(send(&test, "PATCH", &path, "application/merge-patch+json", stale).await.code, 409);
-    let renamed = r#"{"metadata": {"name": "y"}}"#;
-    assert_eq!(send(&test, "PATCH", &path, "application/merge-patch+json", renamed).await.code, 400);
-}
-
-#[tokio::test]
-async fn yaml_and_generated_names_work() {
-    let test = open().await;
-    let body =
-        "apiVersion: test.dev/v1\nkind: Widget\nmetadata: {generateName: run-}\nspec:\n  code: |\n    a\n";
-    let answer = send(&test, "POST", WIDGETS, "application/yaml", body).await;
-    assert_eq!((answer.code, &answer.body["spec"]["code"]), (201, &json!("a\n")));
-    assert_eq!(answer.body["metadata"]["name"].as_str().unwrap().len(), "run-".len() + 5);
-}
-
-#[tokio::test]
-async fn scale_reads_and_sets_replicas() {
-    let test = open().await;
-    post(&test, "", &widget("x", json!({"code": "x"}))).await;
-    let path = format!("{WIDGETS}/x/scale");
-    let scale = get(&test, &path).await.body;
-    assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(1)));
-    let media = "application/merge-patch+json";
-    let answer = send(&test, "PATCH", &path, media, r#"{"spec": {"replicas": 4}}"#).await;
-    assert_eq!((answer.code, &answer.body["spec"]["replicas"]), (200, &json!(4)));
-    let beyond = send(&test, "PATCH", &path, media, r#"{"spec": {"replicas": 400}}"#).await;
-    assert_eq!(beyond.code, 422);
-}
-
-#[tokio::test]
-async fn selectors_and_options_are_checked() {
-    let test = open().await;
-    for (query, code) in [
-        ("labelSelector=a%3Db", 200),
-        ("labelSelector=a%20b", 400),
-        ("fieldSelector=spec.color%3DRed", 200),
-        ("fieldSelector=spec.code%3Dx", 400),
-        ("resourceVersion=x", 422),
-        ("resourceVersion=999999", 504),
-        ("resourceVersionMatch=Exact", 422),
-        ("continue=nonsense", 400),
-        ("watch=1&resourceVersionMatch=NotOlderThan", 422),
-    ] {
-        let answer = get(&test, &format!("{WIDGETS}?{query}")).await;
-        assert_eq!(answer.code, code, "{query}: {}", answer.body);
-    }
-}
-
-#[tokio::test]
-async fn what_is_not_there_is_said_to_be_missing() {
-    let test = open().await;
-    let answer = get(&test, "/apis/test.dev/v1/namespaces/default/gadgets").await;
-    assert_eq!(answer.code, 404);
-    assert_eq!(answer.body["message"], "the server could not find the requested resource");
-    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    assert_eq!(get(&test, &format!("{definitions}/widgets.test.dev")).await.code, 200);
-    assert_eq!(send(&test, "POST", definitions, "application/json", "{}").await.code, 405);
-    assert_eq!(send(&test, "POST", "/apis/test.dev/v1/widgets", "application/json", "{}").await.code, 405);
-}
-
-#[tokio::test]
-async fn events_are_one_store_with_two_views() {
-    let test = open().await;
-    let event = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"},
-        "regarding": {"kind": "Widget", "name": "x", "namespace": "default"}, "note": "hello", "reason": "Ran",
-        "type": "Normal", "action": "Run", "reportingController": "test.dev/c", "reportingInstance": "i",
-        "eventTime": "2026-01-01T00:00:00.000000Z"});
-    let path = "/apis/events.k8s.io/v1/namespaces/default/events";
-    let made = send(&test, "POST", path, "application/json", event.to_string()).await;
-    assert_eq!((made.code, &made.body["note"]), (201, &json!("hello")), "{}", made.body);
-    let core = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3Dx";
-    let listed = get(&test, core).await.body;
-    assert_eq!(listed["items"][0]["message"], "hello");
-    assert_eq!(
-        get(&test, &format!("{path}?fieldSelector=regarding.name%3Dy")).await.body["items"],
-        json!([])
-    );
-}
-
-#[tokio::test]
 async fn requests_are_counted_as_the_api_server_counts_them() {
     let test = open().await;
     post(&test, "", &widget("x", json!({"code": "x"}))).await;
@@ -292,43 +60,63 @@ async fn requests_are_counted_as_the_api_server_counts_them() {
 }
 
 #[tokio::test]
-async fn secrets_and_reviews_work() {
+async fn unknown_and_duplicate_fields_are_warned_of() {
     let test = open().await;
-    let secret =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}});
-    let path = "/api/v1/namespaces/default/secrets";
-    let made = send(&test, "POST", path, "application/json", secret.to_string()).await;
-    assert_eq!(made.body["data"]["k"], "dg==");
+    let body = r#"{"apiVersion": "test.dev/v1", "kind": "Widget", "metadata": {"name": "x"},
+        "spec": {"code": "x", "foo": 1, "code": "x"}}"#;
+    for (validation, warnings) in [("Warn", 2), ("Ignore", 0)] {
+        let path = format!("{WIDGETS}?dryRun=All&fieldValidation={validation}");
+        let answer = send(&test, "POST", &path, "application/json", body).await;
+        assert_eq!((answer.code, answer.warnings.len()), (201, warnings));
+        if warnings > 0 {
+            assert_eq!(answer.warnings[1], "299 - \"unknown field \\\"spec.foo\\\"\"");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_nul_is_a_character_like_others() {
+    let test = open().await;
+    let answer = post(&test, "", &widget("x", json!({"code": "a\u{0}b"}))).await;
+    assert_eq!((answer.code, &answer.body["spec"]["code"]), (201, &json!("a\u{0}b")));
+}
+
+#[tokio::test]
+async fn a_version_to_come_is_not_waited_for() {
+    let test = open().await;
+    assert_eq!(get(&test, &format!("{WIDGETS}?resourceVersion=999999")).await.code, 504);
+}
+
+#[tokio::test]
+async fn definitions_cannot_be_made() {
+    let test = open().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    assert_eq!(send(&test, "POST", definitions, "application/json", "{}").await.code, 405);
+}
+
+#[tokio::test]
+async fn events_are_selected_in_both_views() {
+    let test = open().await;
+    let event = json!({"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"},
+        "regarding": {"kind": "Widget", "name": "x", "namespace": "default"}, "note": "hello", "reason": "Ran",
+        "type": "Normal", "action": "Run", "reportingController": "test.dev/c", "reportingInstance": "i",
+        "eventTime": "2026-01-01T00:00:00.000000Z"});
+    let path = "/apis/events.k8s.io/v1/namespaces/default/events";
+    assert_eq!(send(&test, "POST", path, "application/json", event.to_string()).await.code, 201);
+    let core = "/api/v1/namespaces/default/events?fieldSelector=involvedObject.name%3D";
+    let view = format!("{path}?fieldSelector=regarding.name%3D");
+    for (query, found) in [(format!("{core}x"), 1), (format!("{core}y"), 0), (format!("{view}y"), 0)] {
+        assert_eq!(get(&test, &query).await.body["items"].as_array().unwrap().len(), found, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_reviewed() {
+    let test = open().await;
     let path = "/apis/authentication.k8s.io/v1/tokenreviews";
     for (token, ours) in [(test.api.token(), true), ("guess", false)] {
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}});
         let answer = send(&test, "POST", path, "application/json", review.to_string()).await;
         assert_eq!(answer.body["status"]["authenticated"], ours);
     }
-}
-
-#[tokio::test]
-async fn collections_are_deleted_by_selector() {
-    let test = open().await;
-    for (name, color) in [("a", "Red"), ("b", "Green"), ("c", "Red")] {
-        post(&test, "", &widget(name, json!({"code": "x", "color": color}))).await;
-    }
-    let query = format!("{WIDGETS}?fieldSelector=spec.color%3DRed");
-    assert_eq!(send(&test, "DELETE", &query, "", "").await.code, 200);
-    let left = get(&test, WIDGETS).await.body;
-    assert_eq!(left["items"].as_array().unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn deletes_keep_their_preconditions() {
-    let test = open().await;
-    post(&test, "", &widget("a", json!({"code": "x"}))).await;
-    let path = format!("{WIDGETS}/a");
-    for condition in [json!({"uid": "other"}), json!({"resourceVersion": "1"})] {
-        let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": condition});
-        let answer = send(&test, "DELETE", &path, "application/json", options.to_string()).await;
-        assert_eq!(answer.code, 409, "{}", answer.body);
-    }
-    assert_eq!(send(&test, "DELETE", &format!("{path}?propagationPolicy=Never"), "", "").await.code, 422);
-    assert_eq!(send(&test, "DELETE", &path, "", "").await.code, 200);
 }
