@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Checks the Helm chart without a cluster: its copies of the definitions, lint, what each file of values/ renders to
+# (goldens/), and that what is listed in `refused` is refused.
+#
+#   tests/chart/check.sh            fails on any difference
+#   tests/chart/check.sh --write    writes the copies and the goldens anew
+#
+# HELM names the program; by default the one that the cluster harness has built, else helm of PATH.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+chart=charts/carrel
+own=target/cluster/bin/helm
+helm=${HELM:-$([ -x "$own" ] && echo "$own" || echo helm)}
+kube=1.35.4
+failed=0
+
+say() { printf 'chart: %s\n' "$*" >&2; }
+fail() { say "$*"; failed=1; }
+
+render() { # VALUES [FLAG...]
+    local values=$1
+    shift
+    "$helm" template carrel "$chart" --namespace carrel-system --kube-version "$kube" --values "$values" "$@"
+}
+
+compare() { # GOLDEN
+    if [ "${write-}" ]; then
+        cat >"$1"
+    else
+        diff -u "$1" - || fail "$1 is not what the chart renders; see the difference, then run $0 --write"
+    fi
+}
+
+goldens() {
+    local values name
+    for values in tests/chart/values/*.yaml; do
+        name=$(basename "$values" .yaml)
+        "$helm" lint "$chart" --strict --quiet --namespace carrel-system --kube-version "$kube" --values "$values" || fail "lint: $values"
+        # The definitions are compared as files, and would be most of each golden.
+        render "$values" | without_definitions | compare "tests/chart/goldens/$name.yaml"
+    done
+    # A cluster that knows the kinds already: the pool is then a part of the release.
+    render tests/chart/values/default.yaml --api-versions carrel.dev/v1alpha1/SandboxPool --show-only templates/tenants/pool.yaml |
+        compare tests/chart/goldens/pool-of-known-kind.yaml
+}
+
+without_definitions() {
+    awk 'BEGIN { RS = "---\n"; ORS = "---\n" } NR > 1 && !/kind: CustomResourceDefinition/'
+}
+
+definitions() {
+    if [ "${write-}" ]; then
+        cp crds/golden/*.yaml "$chart/files/crds/"
+    fi
+    diff -r crds/golden "$chart/files/crds" || fail "$chart/files/crds is not crds/golden; run $0 --write"
+    # Each must come out whole, kept, and labelled.
+    local rendered kept
+    rendered=$(render tests/chart/values/default.yaml --show-only templates/crds.yaml)
+    kept=$(grep -c 'helm.sh/resource-policy: keep' <<<"$rendered" || true)
+    [ "$kept" -eq "$(find crds/golden -name '*.yaml' | wc -l)" ] || fail "only $kept definitions are kept"
+}
+
+refused() {
+    local values reason answer
+    while IFS='|' read -r values reason; do
+        case $values in '#'* | '') continue ;; esac
+        if answer=$(render tests/chart/values/default.yaml --set "$values" 2>&1 >/dev/null); then
+            fail "$values is not refused"
+        elif [[ $answer != *"$reason"* ]]; then
+            fail "$values is refused without '$reason': $answer"
+        fi
+    done <tests/chart/refused
+}
+
+version() {
+    local crate
+    crate=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+    grep -qx "version: $crate" "$chart/Chart.yaml" && grep -qx "appVersion: $crate" "$chart/Chart.yaml" ||
+        fail "Chart.yaml has not the version of Cargo.toml, $crate"
+}
+
+case ${1-} in
+    '') write='' ;;
+    --write) write=1 ;;
+    *) say "usage: $0 [--write]"; exit 2 ;;
+esac
+definitions
+version
+goldens
+refused
+[ "$failed" -eq 0 ] && say passed
+exit "$failed"
