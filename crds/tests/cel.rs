@@ -180,6 +180,7 @@ fn final_fields() -> Vec<(&'static str, Value, Value)> {
         ("filesSkipped", json!([{"path": "s", "reason": "TooLarge"}]), Value::Null),
         ("filesSkippedCount", json!(1), json!(0)),
         ("results", part("a"), part("b")),
+        ("resultsTruncated", Value::Null, json!(true)),
         ("failure", Value::Null, json!({"message": "m"})),
         ("completionTime", json!("2026-01-01T00:00:00Z"), json!("2026-01-01T00:00:01Z")),
     ]

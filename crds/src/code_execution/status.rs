@@ -72,6 +72,9 @@ pub struct CodeExecutionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "atomic"))]
     pub results: Vec<ResultPart>,
+    /// Whether the program gave more results than are here: too many or too large ones, or the store did not take one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub results_truncated: bool,
     /// The files that the program changed, in the order of their paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
@@ -147,7 +150,7 @@ pub struct CodeExecutionStatus {
 }
 
 /// What of a status does not change any more once its phase is terminal.
-pub const FINAL_FIELDS: [&str; 14] = [
+pub const FINAL_FIELDS: [&str; 15] = [
     "phase",
     "reason",
     "exitCode",
@@ -160,6 +163,7 @@ pub const FINAL_FIELDS: [&str; 14] = [
     "filesSkipped",
     "filesSkippedCount",
     "results",
+    "resultsTruncated",
     "failure",
     "completionTime",
 ];
