@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests that need a real cluster: parity of the in-process API, examples, lives, takeovers.
+# The tests that need a real cluster: parity of the in-process API, examples, lives, takeovers, growth.
 #
 #   tests/e2e.sh [NAME...]      by default all of them; NAME is a file of tests/tests without .rs, or parity
 #
@@ -44,7 +44,7 @@ start_own_cluster() {
 }
 
 tests=("$@")
-[ "${#tests[@]}" -gt 0 ] || tests=(parity scenarios takeover examples)
+[ "${#tests[@]}" -gt 0 ] || tests=(parity scenarios takeover growth examples)
 
 if [ -n "${KUBECONFIG-}" ] && [ "$(realpath "$KUBECONFIG")" != "$(realpath -m "$own")" ]; then
     theirs=1
