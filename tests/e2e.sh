@@ -60,6 +60,6 @@ unset KUBECONFIG
 
 selected=()
 for name in "${tests[@]}"; do selected+=(--test "$name"); done
-# One at a time: they measure, and a node has two cores.
+# Two at a time: they mostly wait, and a node has two cores.
 # shellcheck disable=SC2086
-cargo test --release --workspace ${CARGO_FLAGS-} "${selected[@]}" --no-fail-fast -- --ignored --test-threads=1
+cargo test --release --workspace ${CARGO_FLAGS-} "${selected[@]}" --no-fail-fast -- --ignored --test-threads=2
