@@ -127,7 +127,7 @@ async fn floor(bare: &Front) -> Vec<Duration> {
         let start = Instant::now();
         let created = api.create(&PostParams::default(), &new_object()).await.expect("a create");
         let name = created.metadata.name.expect("a name");
-        let _ = seen(&mut events, &name, Value::is_null).await;
+        let _ = seen(&mut events, &name, |phase| phase != "Succeeded").await;
         let patch = Patch::Merge(&status);
         let _ = api.patch_status(&name, &PatchParams::default(), &patch).await.expect("a patch");
         let _ = seen(&mut events, &name, |phase| phase == "Succeeded").await;
