@@ -58,6 +58,9 @@ fi
 # What a test starts is for the cluster it names, not for whatever else is configured.
 unset KUBECONFIG
 
+# Needs no cluster, but the helm that comes with ours.
+tests/chart/check.sh
+
 selected=()
 for name in "${tests[@]}"; do selected+=(--test "$name"); done
 # Two at a time: they mostly wait, and a node has two cores.
