@@ -43,6 +43,10 @@ start_own_cluster() {
     export CARREL_E2E_HOST_ADDRESS
 }
 
+# An API server of two cores takes 150 writes a second, and each object costs two. The whole size is for a quiet hour:
+# CARREL_E2E_FINISHED=10000 CARREL_E2E_QUEUED=1000 tests/e2e.sh growth
+export CARREL_E2E_FINISHED=${CARREL_E2E_FINISHED-2000} CARREL_E2E_QUEUED=${CARREL_E2E_QUEUED-200}
+
 tests=("$@")
 [ "${#tests[@]}" -gt 0 ] || tests=(parity scenarios takeover growth examples)
 

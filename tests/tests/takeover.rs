@@ -9,7 +9,10 @@
 use std::time::Duration;
 
 use e2e::{Cluster, Counter, Process, eventually, kubectl::execution};
-use nix::sys::signal::Signal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 
 /// Programs that are running, and programs that wait, when it happens.
@@ -22,6 +25,44 @@ fn preload() -> String {
         .into_iter()
         .find(|file| std::path::Path::new(file).exists());
     format!("LD_PRELOAD={}", found.expect("libfaketime: apt-get install faketime"))
+}
+
+/// An executor that does not answer, as on a node that hangs. It is ended in any case.
+struct Silent {
+    pod_uid: String,
+    pid: Pid,
+}
+
+impl Silent {
+    /// Stops the executor of that pod. Its program goes on.
+    fn stop(pod_uid: &str) -> Self {
+        let entries = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let pid = pids.find(|pid| is_executor(*pid, pod_uid)).expect("an executor on this machine");
+        let silent = Self { pod_uid: pod_uid.to_owned(), pid: Pid::from_raw(pid) };
+        silent.signal(Signal::SIGSTOP);
+        silent
+    }
+
+    /// Nothing is sent to another process that has got its number meanwhile.
+    fn signal(&self, signal: Signal) {
+        if is_executor(self.pid.as_raw(), &self.pod_uid) {
+            kill(self.pid, signal).expect("a process that runs");
+        }
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+fn is_executor(pid: i32, pod_uid: &str) -> bool {
+    let read = |file| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let variable = format!("CARREL_POD_UID={pod_uid}");
+    read("comm") == b"carrel-executor\n"
+        && read("environ").split(|byte| *byte == 0).any(|v| v == variable.as_bytes())
 }
 
 struct Bed {
@@ -67,6 +108,24 @@ impl Bed {
             }
         }
         assert!(completed >= least_completed, "only {completed} of {COUNT} completed");
+    }
+
+    /// Stops the executor of a pod that runs a program, and the leader for ever, and waits for the next one.
+    async fn silence_one_and_change_the_leader(&mut self) -> (Silent, Process) {
+        let kubectl = self.cluster.kubectl();
+        let pod = eventually("a program that is shown as running", async || {
+            let path = "jsonpath={.items[?(@.status.phase==\"Running\")].status.podName}";
+            let pods = kubectl.run(&["get", "cex", "-o", path], "");
+            pods.split_whitespace().next().map(str::to_owned)
+        })
+        .await;
+        let uid = kubectl.run(&["get", "pod", &pod, "-o", "jsonpath={.metadata.uid}"], "");
+        let silent = Silent::stop(&uid);
+        let old = self.holder();
+        self.leader.kill();
+        let next = self.cluster.operator(&[]);
+        self.await_other_holder(&old).await;
+        (silent, next)
     }
 
     fn holder(&self) -> String {
@@ -145,4 +204,31 @@ async fn a_leader_with_another_clock_starts_nothing_and_loses_nothing() {
     let _next = bed.cluster.operator(&[]);
     bed.await_other_holder(&other).await;
     bed.check(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_pod_that_is_silent_for_ever_loses_its_program_and_nothing_runs_twice() {
+    let mut bed = bed().await;
+    let _both = bed.silence_one_and_change_the_leader().await;
+    bed.check(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_pod_that_answers_again_in_time_loses_nothing() {
+    let mut bed = bed().await;
+    let (silent, _next) = bed.silence_one_and_change_the_leader().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    silent.signal(Signal::SIGCONT);
+    bed.check(COUNT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_silent_pod_that_is_killed_loses_its_own_program_only() {
+    let mut bed = bed().await;
+    let (silent, _next) = bed.silence_one_and_change_the_leader().await;
+    drop(silent);
+    bed.check(COUNT - 1);
 }
