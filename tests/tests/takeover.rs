@@ -1,6 +1,7 @@
 //! Operators that end, stop and wake up: each program starts at most once, and every execution ends.
 
 #![expect(
+    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "a test that cannot go on shall stop with the reason"
