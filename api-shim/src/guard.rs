@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
 
 use crate::net::{Network, client_address, host_name, is_loopback, is_loopback_name};
 
@@ -39,8 +39,13 @@ pub type Refusal = &'static str;
 
 impl GuardRules {
     /// Decides on one request. Without a known connection nothing is loopback and no list matches.
-    pub fn check(&self, connection: Option<Connection>, headers: &HeaderMap) -> Result<(), Refusal> {
-        let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(host_name);
+    pub fn check(
+        &self,
+        connection: Option<Connection>,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), Refusal> {
+        let host = named_host(uri, headers)?;
         if !self.authenticated {
             refuse_foreign_pages(headers, host.as_deref())?;
         }
@@ -103,6 +108,20 @@ impl GuardRules {
         }
         warnings
     }
+}
+
+/// The host that a request names: in HTTP/1.1 the `Host` header, in HTTP/2 the authority of the URI. There
+/// may be several names only if all are the same: nobody shall choose which of them counts.
+fn named_host(uri: &Uri, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut named = uri.host().map(host_name);
+    for value in headers.get_all(header::HOST) {
+        let host = value.to_str().map(host_name).map_err(|_| "the host cannot be read")?;
+        if named.as_ref().is_some_and(|named| *named != host) {
+            return Err("it names two hosts");
+        }
+        named = Some(host);
+    }
+    Ok(named)
 }
 
 /// A web page must not be able to drive a local service.

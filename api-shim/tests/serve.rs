@@ -55,6 +55,25 @@ async fn connect(served: &Served, path: &str, host: &str, body: &str) -> TcpStre
     stream
 }
 
+type Http2 = hyper::client::conn::http2::SendRequest<axum::body::Body>;
+
+async fn connect_http2(served: &Served) -> (Http2, JoinHandle<hyper::Result<()>>) {
+    let stream = TcpStream::connect(served.address).await.expect("a connection");
+    let (client, connection) = hyper::client::conn::http2::handshake(
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(stream),
+    )
+    .await
+    .expect("HTTP/2");
+    (client, tokio::spawn(connection))
+}
+
+/// The host goes into `:authority`; there is no `Host`.
+fn http2_execute(host: &str) -> http::Request<axum::body::Body> {
+    let request = http::Request::post(format!("http://{host}/v1/execute"));
+    request.body(axum::body::Body::from("{\"code\":\"\"}")).expect("a request")
+}
+
 /// Reads until the answer has this text.
 async fn read_until(stream: &mut TcpStream, text: &str) -> String {
     let mut read = String::new();
@@ -108,6 +127,33 @@ async fn a_foreign_name_for_this_machine_is_refused() {
 }
 
 #[tokio::test]
+async fn a_foreign_name_for_this_machine_is_refused_over_http2_too() {
+    let done = json!({"phase": "Succeeded", "reason": "Completed", "exitCode": 0});
+    let served = serve(vec![done]).await;
+    let (mut client, _connection) = connect_http2(&served).await;
+    let mut two_names = http2_execute("evil.example");
+    two_names.headers_mut().insert("host", http::HeaderValue::from_static("localhost"));
+    for refused in [http2_execute("evil.example"), two_names] {
+        let response = client.send_request(refused).await.expect("an answer");
+        assert_eq!((response.status().as_u16(), response.version()), (403, http::Version::HTTP_2));
+    }
+    assert!(served.api.all("codeexecutions").is_empty());
+    assert_eq!(client.send_request(http2_execute("localhost")).await.expect("an answer").status(), 200);
+}
+
+#[tokio::test]
+async fn a_host_of_the_list_is_found_over_http2() {
+    let done = json!({"phase": "Succeeded", "reason": "Completed", "exitCode": 0});
+    let hosts = vec!["carrel.internal".to_owned()];
+    let served = serve_with(vec![done], |config| config.guard.hosts = hosts).await;
+    let (mut client, _connection) = connect_http2(&served).await;
+    for (host, status) in [("carrel.internal:8000", 200), ("localhost", 403)] {
+        let response = client.send_request(http2_execute(host)).await.expect("an answer");
+        assert_eq!(response.status(), status, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn a_shutdown_lets_a_request_end_and_closes_idle_connections() {
     let served = serve(vec![]).await;
     let mut idle = TcpStream::connect(served.address).await.expect("a connection");
@@ -123,18 +169,8 @@ async fn a_shutdown_lets_a_request_end_and_closes_idle_connections() {
 #[tokio::test]
 async fn a_client_that_speaks_http2_is_served_and_its_idle_connection_ends_at_a_shutdown() {
     let served = serve(vec![json!({"phase": "Succeeded", "reason": "Completed", "exitCode": 0})]).await;
-    let stream = TcpStream::connect(served.address).await.expect("a connection");
-    let (mut client, connection) = hyper::client::conn::http2::handshake(
-        hyper_util::rt::TokioExecutor::new(),
-        hyper_util::rt::TokioIo::new(stream),
-    )
-    .await
-    .expect("HTTP/2");
-    let connection = tokio::spawn(connection);
-    let request = http::Request::post("http://localhost/v1/execute")
-        .body(axum::body::Body::from("{\"code\":\"\"}"))
-        .expect("a request");
-    let response = client.send_request(request).await.expect("an answer");
+    let (mut client, connection) = connect_http2(&served).await;
+    let response = client.send_request(http2_execute("localhost")).await.expect("an answer");
     assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
     drop(response);
     served.stop.cancel();

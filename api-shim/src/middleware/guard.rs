@@ -11,7 +11,7 @@ use crate::{error::ShimError, guard::Connection, routes::error_key, state::Share
 /// The middleware.
 pub async fn guard(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<Connection>().copied();
-    match app.config.guard.check(connection, request.headers()) {
+    match app.config.guard.check(connection, request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(why) => ShimError::Guarded(why).respond(error_key(request.uri().path())),
     }
