@@ -208,7 +208,7 @@ pub(crate) struct Ended {
 }
 
 async fn kill_rest(main: process::Pid, watched: &mut Watched) {
-    if matches!(process::reap(), process::Reap::NoChild) {
+    if !watched.note_last(main, &process::reap()) {
         return;
     }
     let killed = tokio::task::spawn_blocking(|| {

@@ -28,6 +28,19 @@ impl Watched {
         }
     }
 
+    /// Counts what was reaped after the waiting, which at a deadline can be the main process; whether
+    /// something may be left.
+    pub(crate) fn note_last(&mut self, main: Pid, last: &Reap) -> bool {
+        match last {
+            Reap::Dead(reaped) => {
+                self.note(main, reaped);
+                true
+            }
+            Reap::AllAlive => true,
+            Reap::NoChild => false,
+        }
+    }
+
     /// Reaps what has died; whether the main process has.
     fn reap_all(&mut self, main: Pid) -> bool {
         while self.status.is_none()
@@ -67,5 +80,33 @@ pub(crate) async fn until_end(
             watched.cause = cause;
         }
         return watched;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn watched() -> Watched {
+        Watched { cause: Cause::Deadline, status: None, usage: Usage::default() }
+    }
+
+    #[test]
+    fn a_main_process_that_died_right_after_the_deadline_is_counted() {
+        let main = Pid::from_raw(7).unwrap();
+        let usage = Usage { cpu: Duration::from_secs(3), peak_bytes: 9 };
+        let mut after = watched();
+        let dead = Reap::Dead(Reaped { pid: 7, status: Status::Signalled(9), usage });
+        assert!(after.note_last(main, &dead), "its children may be left");
+        assert_eq!((after.status, after.usage), (Some(Status::Signalled(9)), usage));
+    }
+
+    #[test]
+    fn only_without_children_nothing_is_left() {
+        let main = Pid::from_raw(7).unwrap();
+        assert!(watched().note_last(main, &Reap::AllAlive));
+        assert!(!watched().note_last(main, &Reap::NoChild));
     }
 }
