@@ -1,7 +1,8 @@
 //! The frames of one run, kept from the first so that everybody who attaches sees all of them.
 //!
 //! Output is one text with marks of which stream wrote up to where: memory follows what was kept, not
-//! how many writes it came in. Readers hold a position and nothing else, so a slow one costs nothing.
+//! how many writes it came in; the number of marks has a limit. Readers hold a position and nothing else,
+//! so a slow one costs nothing.
 
 use std::sync::Arc;
 
@@ -12,6 +13,9 @@ use tokio::sync::watch;
 
 /// How much is handed to a connection at once.
 const BATCH_BYTES: usize = 256 * 1024;
+/// A mark is 16 bytes for as little as one byte of text, so a program that changes the stream with every byte
+/// would take 17 times its output's limit. This many are 1 MiB; no output that somebody reads comes near.
+const MAX_MARKS: usize = 65_536;
 
 /// The log of one run; one writer, any number of readers.
 #[derive(Debug)]
@@ -26,6 +30,9 @@ struct Log {
     text: String,
     /// Which stream wrote the text up to which byte; neighbours differ.
     marks: Vec<(Stream, usize)>,
+    /// What the other stream wrote when the last possible mark was taken: the last mark's stream goes on in
+    /// `text`, this one goes on here, and the order between the two is not kept any more.
+    late: Option<(Stream, String)>,
     outcome: Option<Arc<Outcome>>,
 }
 
@@ -35,6 +42,7 @@ struct Position {
     started: bool,
     mark: usize,
     byte: usize,
+    late: usize,
     ended: bool,
 }
 
@@ -101,12 +109,14 @@ impl FrameLog {
 
 impl Log {
     fn append(&mut self, stream: Stream, text: &str) {
-        self.text.push_str(text);
-        let end = self.text.len();
+        let end = self.text.len() + text.len();
+        let has_room = self.marks.len() < MAX_MARKS;
         match self.marks.last_mut() {
             Some((last, until)) if *last == stream => *until = end,
-            _ => self.marks.push((stream, end)),
+            _ if has_room => self.marks.push((stream, end)),
+            _ => return self.late.get_or_insert_with(|| (stream, String::new())).1.push_str(text),
         }
+        self.text.push_str(text);
     }
 
     /// The next frames as lines, about a batch full; empty when there is nothing new.
@@ -128,7 +138,7 @@ impl Log {
             at.started = true;
             return Some(Frame::Started { started_unix_milliseconds });
         }
-        if let Some(frame) = self.next_output(at) {
+        if let Some(frame) = self.next_output(at).or_else(|| self.next_late(at)) {
             return Some(frame);
         }
         let outcome = self.outcome.as_ref().filter(|_| !at.ended)?;
@@ -142,11 +152,23 @@ impl Log {
             (stream, until) = *self.marks.get(at.mark + 1)?;
             at.mark += 1;
         }
-        let end = self.text.floor_char_boundary(until.min(at.byte + MAX_FRAME_TEXT_BYTES));
-        let text = self.text.get(at.byte..end)?.to_owned();
-        at.byte = end;
+        let text = piece(&self.text, at.byte, until)?;
+        at.byte += text.len();
         Some(Frame::Output { stream, text })
     }
+
+    fn next_late(&self, at: &mut Position) -> Option<Frame> {
+        let (stream, late) = self.late.as_ref().filter(|(_, late)| at.late < late.len())?;
+        let text = piece(late, at.late, late.len())?;
+        at.late += text.len();
+        Some(Frame::Output { stream: *stream, text })
+    }
+}
+
+/// As much as one frame takes.
+fn piece(text: &str, from: usize, until: usize) -> Option<String> {
+    let end = text.floor_char_boundary(until.min(from + MAX_FRAME_TEXT_BYTES));
+    text.get(from..end).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -202,6 +224,35 @@ mod tests {
         assert!(parts.len() > 2);
         assert!(parts.iter().all(|part| part.len() <= MAX_FRAME_TEXT_BYTES));
         assert_eq!(parts.concat(), text);
+    }
+
+    #[test]
+    fn streams_that_take_turns_cost_a_limited_number_of_marks_and_lose_nothing() {
+        let mut log = Log::default();
+        let mut live = Position::default();
+        let mut frames = Vec::new();
+        let turns = MAX_MARKS + 1001;
+        let mut written = [String::new(), String::new()];
+        for turn in 0..turns {
+            let letter = char::from(b'a' + u8::try_from(turn % 23).unwrap()).to_string();
+            let stream = if turn % 2 == 0 { Stream::Stdout } else { Stream::Stderr };
+            log.append(stream, &letter);
+            written[turn % 2].push_str(&letter);
+            if turn % 997 == 0 {
+                frames.extend(all(&log, &mut live));
+            }
+        }
+        frames.extend(all(&log, &mut live));
+        assert_eq!(log.marks.len(), MAX_MARKS);
+        assert!(log.marks.capacity() <= MAX_MARKS);
+        for read in [frames, all(&log, &mut Position::default())] {
+            let mut texts = [String::new(), String::new()];
+            for frame in read {
+                let Frame::Output { stream, text } = frame else { panic!() };
+                texts[usize::from(stream == Stream::Stderr)].push_str(&text);
+            }
+            assert!(texts == written, "a stream lost or changed its text");
+        }
     }
 
     #[tokio::test]
