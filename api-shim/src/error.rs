@@ -199,19 +199,13 @@ impl ShimError {
     pub fn log(&self) {
         match self {
             Self::Internal { context, cause } => {
-                tracing::error!(error = %chain(cause.as_ref()), "request failed: {context}");
+                tracing::error!(error = %telemetry::with_causes(cause.as_ref()), "request failed: {context}");
             }
             Self::Guarded(why) => tracing::info!("refused by the guard: {why}"),
             Self::NoRoom { .. } => tracing::warn!("{self}"),
             _ => tracing::debug!("request refused: {self}"),
         }
     }
-}
-
-/// An error with all its sources.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl IntoResponse for ShimError {

@@ -176,10 +176,10 @@ impl Following {
                     self.lines = None;
                     self.operator.leader.forget();
                     if error.is_final() || self.last.elapsed() > PATIENCE {
-                        tracing::warn!(error = %chain(&error), "live output cannot be followed");
+                        tracing::warn!(error = %telemetry::with_causes(&error), "live output cannot be followed");
                         return None;
                     }
-                    tracing::debug!(error = %chain(&error), "live output broke off and is followed anew");
+                    tracing::debug!(error = %telemetry::with_causes(&error), "live output broke off and is followed anew");
                     tokio::time::sleep(self.pause).await;
                     self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 }
@@ -254,9 +254,4 @@ impl Lines {
             }
         }
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -5,12 +5,14 @@
 //! dependencies few.
 
 mod admin;
+mod errors;
 mod json;
 mod logs;
 mod metrics;
 
 pub use crate::{
     admin::Admin,
+    errors::with_causes,
     logs::{Guard, InitError, LogFormat, LogSettings, init, init_with},
     metrics::{LATENCY_BUCKETS_SECONDS, exposition, latency_histogram, new_registry},
 };
