@@ -12,7 +12,7 @@
 //!   → prepare.rs → inputs.rs     ids of files → sources
 //!   → convert.rs                 request → spec                        (pure)
 //!   → admission.rs               a slot
-//!   → runs.rs                    rooms.rs → stage.rs → waiters.rs → executions.rs → wait → outputs.rs
+//!   → runs.rs                    rooms.rs → stage.rs → waiters.rs (watch.rs) → executions.rs → wait → outputs.rs
 //!                                what nobody waits for: cancels.rs
 //!   → reasons.rs                 terminal status → how it ended        (pure)
 //!   → answer.rs, output.rs       → the dialect's answer                (pure)
@@ -65,6 +65,7 @@ pub mod stage;
 pub mod state;
 pub mod validate;
 pub mod waiters;
+mod watch;
 
 pub use app::App;
 pub use config::ShimConfig;

@@ -11,13 +11,14 @@ use std::{
 };
 
 use crds::SandboxPool;
-use futures::TryStreamExt;
 use kube::{
     Api, ResourceExt,
-    runtime::{WatchStreamExt, watcher, watcher::Event},
+    runtime::{watcher, watcher::Event},
 };
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
+
+use crate::watch::watch_until;
 
 /// A status that is older says nothing any more: its operator or the watch may be gone.
 const STALE: Duration = Duration::from_secs(30);
@@ -123,21 +124,11 @@ fn published(pool: &SandboxPool) -> Option<usize> {
     (room > 0 || status.queued >= pool.spec.queue.depth).then_some(room)
 }
 
-/// Runs the watch until shutdown. It begins anew by itself after every loss, with growing pauses.
+/// Runs the watch until shutdown.
 pub async fn watch_pools(api: Api<SandboxPool>, rooms: Arc<Rooms>, shutdown: CancellationToken) {
-    let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut listed = HashSet::new();
-    loop {
-        let event = tokio::select! {
-            () = shutdown.cancelled() => return,
-            event = events.try_next() => event,
-        };
-        match event {
-            Ok(Some(event)) => rooms.read(event, &mut listed, Instant::now()),
-            Ok(None) => return,
-            Err(error) => tracing::warn!(%error, "the watch of pools was lost and begins anew"),
-        }
-    }
+    let read = |event| rooms.read(event, &mut listed, Instant::now());
+    watch_until(api, watcher::Config::default(), shutdown, read).await;
 }
 
 #[cfg(test)]

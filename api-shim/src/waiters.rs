@@ -7,14 +7,15 @@ use std::{
 };
 
 use crds::{CodeExecution, labels};
-use futures::TryStreamExt;
 use kube::{
     Api, ResourceExt,
-    runtime::{WatchStreamExt, watcher, watcher::Event},
+    runtime::{watcher, watcher::Event},
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use crate::watch::watch_until;
 
 /// What is known of the object that somebody waits for.
 #[derive(Debug, Clone)]
@@ -110,7 +111,7 @@ pub fn replica_selector(replica: &str) -> String {
     format!("{}={replica}", labels::REPLICA)
 }
 
-/// Runs the watch until shutdown. It begins anew by itself after every loss, with growing pauses.
+/// Runs the watch until shutdown.
 pub async fn watch_executions(
     api: Api<CodeExecution>,
     replica: String,
@@ -118,19 +119,8 @@ pub async fn watch_executions(
     shutdown: CancellationToken,
 ) {
     let config = watcher::Config::default().labels(&replica_selector(&replica));
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
     let mut listed = HashSet::new();
-    loop {
-        let event = tokio::select! {
-            () = shutdown.cancelled() => return,
-            event = events.try_next() => event,
-        };
-        match event {
-            Ok(Some(event)) => waiters.read(event, &mut listed),
-            Ok(None) => return,
-            Err(error) => tracing::warn!(%error, "the watch of executions was lost and begins anew"),
-        }
-    }
+    watch_until(api, config, shutdown, |event| waiters.read(event, &mut listed)).await;
 }
 
 #[cfg(test)]
