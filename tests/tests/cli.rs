@@ -5,7 +5,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Instant,
 };
 
@@ -87,9 +87,8 @@ fn run_reads_program_and_stdin_from_files() {
     assert_eq!((text(&bash.stdout).as_str(), bash.status.code()), ("from bash one\n", Some(0)));
 }
 
-#[test]
-fn run_prints_output_while_the_program_runs() {
-    let carrel = Carrel::start();
+/// Begins to run a program against a running service, and gives its lines as they come.
+fn begin(carrel: &Carrel, program: &str) -> (Child, impl Iterator<Item = std::io::Result<String>>) {
     let mut child = Command::new(carrel_binary())
         .args(["run", "--data-dir"])
         .arg(carrel.dir())
@@ -98,9 +97,16 @@ fn run_prints_output_while_the_program_runs() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let program = "import time\nfor n in range(3):\n  print(n)\n  time.sleep(1)";
     child.stdin.take().unwrap().write_all(program.as_bytes()).unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines)
+}
+
+#[test]
+fn run_prints_output_while_the_program_runs() {
+    let carrel = Carrel::start();
+    let program = "import time\nfor n in range(3):\n  print(n)\n  time.sleep(1)";
+    let (mut child, mut lines) = begin(&carrel, program);
     assert_eq!(lines.next().unwrap().unwrap(), "0");
     let first = Instant::now();
     assert_eq!(lines.next().unwrap().unwrap(), "1");
@@ -198,21 +204,8 @@ fn a_run_that_is_interrupted_or_cannot_start_says_so_with_its_exit_code() {
     assert_eq!(missing.status.code(), Some(125), "{}", text(&missing.stderr));
     let carrel = Carrel::start();
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
-        let mut child = Command::new(carrel_binary())
-            .args(["run", "--data-dir"])
-            .arg(carrel.dir())
-            .arg("-")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(b"import time\nprint('here', flush=True)\ntime.sleep(600)")
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let program = "import time\nprint('here', flush=True)\ntime.sleep(600)";
+        let (mut child, mut lines) = begin(&carrel, program);
         assert_eq!(lines.next().unwrap().unwrap(), "here");
         kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code));
