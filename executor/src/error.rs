@@ -43,9 +43,11 @@ impl ApiError {
             }
             Self::Claim(ClaimError::Draining) | Self::NotReady(_) => ErrorCode::Draining,
             Self::Body(BodyError::LineTooLong) => ErrorCode::TooLarge,
-            Self::Invalid(_) | Self::Body(_) => ErrorCode::InvalidRequest,
+            Self::Invalid(_) | Self::Body(BodyError::TooLong) => ErrorCode::InvalidRequest,
             Self::UnknownExecution | Self::UnknownRoute | Self::UnknownFile => ErrorCode::UnknownExecution,
-            Self::Internal(_) => ErrorCode::Internal,
+            // The line did not arrive. That is not the user's fault, and nothing was started: the sender may try again.
+            Self::Body(BodyError::Ended | BodyError::Silent | BodyError::Transport(_))
+            | Self::Internal(_) => ErrorCode::Internal,
         }
     }
 }
@@ -56,6 +58,9 @@ impl IntoResponse for ApiError {
         if let Self::Internal(source) = &self {
             tracing::error!(error = %source, "request failed");
         }
+        if let Self::Body(error) = &self {
+            tracing::warn!(%error, "the request could not be read");
+        }
         let field = if let Self::Invalid(invalid) = &self { invalid.field.clone() } else { None };
         let epoch = match &self {
             Self::Token(TokenError::OldEpoch { highest, .. })
@@ -64,5 +69,25 @@ impl IntoResponse for ApiError {
         };
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, Json(ErrorBody { code, message: self.to_string(), field, epoch })).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_did_not_arrive_is_not_an_invalid_one() {
+        let broken = axum::Error::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+        for (error, code) in [
+            (BodyError::Ended, ErrorCode::Internal),
+            (BodyError::Silent, ErrorCode::Internal),
+            (BodyError::Transport(broken), ErrorCode::Internal),
+            (BodyError::LineTooLong, ErrorCode::TooLarge),
+            (BodyError::TooLong, ErrorCode::InvalidRequest),
+        ] {
+            let error = ApiError::from(error);
+            assert_eq!(error.code(), code, "{error}");
+        }
     }
 }

@@ -24,13 +24,23 @@ fn invalid(field: Option<&str>) -> (u16, String, Option<String>) {
 #[tokio::test]
 async fn malformed_bodies_are_refused_and_leave_the_executor_vacant() {
     let executor = Executor::start().await;
-    for bytes in [&b""[..], b"{}", b"{", b"{\n", b"[]\n", b"\n", b"\xff\xfe\n", b"null\n", b"{\"code\":1}\n"]
-    {
+    for bytes in [&b"{\n"[..], b"[]\n", b"\n", b"\xff\xfe\n", b"null\n", b"{\"code\":1}\n"] {
         let refusal = put(&executor, bytes.to_vec()).await;
         assert_eq!((refusal.0, refusal.1.as_str()), (400, "InvalidRequest"), "{bytes:?}");
     }
     let nested = format!("{}{}\n", "[".repeat(200_000), "]".repeat(200_000));
     assert_eq!(put(&executor, nested.into_bytes()).await.0, 400);
+    assert!(executor.inventory().await.vacant);
+    executor.run("print(1)").await.ok();
+}
+
+#[tokio::test]
+async fn a_request_that_arrives_in_part_is_nobodys_fault_and_can_be_sent_again() {
+    let executor = Executor::start().await;
+    for bytes in [&b""[..], b"{}", b"{"] {
+        let refusal = put(&executor, bytes.to_vec()).await;
+        assert_eq!((refusal.0, refusal.1.as_str()), (500, "Internal"), "{bytes:?}");
+    }
     assert!(executor.inventory().await.vacant);
     executor.run("print(1)").await.ok();
 }
