@@ -140,7 +140,7 @@ pub(crate) fn decide(
     let held = match &seen.permission {
         Permission::Attach { pod } => return Step::Attach(Arc::clone(pod)),
         Permission::Over(reason, why) => return Step::Finish(*reason, failure(why)),
-        Permission::Wait(until) => Some(*until),
+        Permission::Wait(until) => Some(Step::Wait(*until)),
         Permission::Start => None,
     };
     match (&seen.run, held) {
@@ -151,7 +151,7 @@ pub(crate) fn decide(
         (Run::NotStarted { .. }, _) => return Step::TryAnother,
         (Run::NeverSent, _) => return Step::GiveBack,
         // What may run already must not be called cancelled or invalid before that is known.
-        (_, Some(until)) => return Step::Wait(Some(until)),
+        (_, Some(wait)) => return wait,
         _ => {}
     }
     match plan {

@@ -53,8 +53,8 @@ pub(crate) enum Permission {
     Start,
     /// That pod has it.
     Attach { pod: Arc<str> },
-    /// It cannot be told yet; look again then, or when a pod has answered.
-    Wait(Instant),
+    /// It cannot be told yet; look again when a pod has answered or the first lists are complete, or then.
+    Wait(Option<Instant>),
     /// It may have run, and nobody can say what came of it.
     Over(Reason, &'static str),
 }
@@ -159,21 +159,24 @@ impl Takeover {
         matches!(self.pods.get(pod), Some(Pod::Silent { .. }))
     }
 
+    /// When what a silent pod may hold is lost.
+    pub(crate) fn lost_at(&self) -> Instant {
+        self.lost
+    }
+
     /// What may be done with the execution `uid`, which wants a pod of `pool`. What a pod says of executions that it
     /// cannot have been given is not believed: programs run beside what answers there.
     pub(crate) fn permission(&self, uid: &str, pool: Option<&Key>, now: Instant) -> Permission {
-        let shown = self.shown(uid);
-        let credible = |(pod, of): &&(Arc<str>, Key)| {
-            pool.is_none_or(|pool| pool == of) && shown.is_none_or(|shown| *shown == **pod)
-        };
-        if let Some((pod, _)) = self.named.get(uid).into_iter().flatten().find(credible) {
+        let mut named = self.named.get(uid).into_iter().flatten();
+        if let Some((pod, _)) = named.find(|(pod, of)| self.credible(uid, pool, pod, of)) {
             return Permission::Attach { pod: Arc::clone(pod) };
         }
         if self.open(now) {
-            return Permission::Wait(self.barrier);
+            // The lists may take longer than the barrier stands; whoever completes them wakes everybody.
+            return Permission::Wait(self.listed.then_some(self.barrier));
         }
         let Some(found) = self.inherited.get(uid) else { return Permission::Start };
-        if let Some(fate) = self.last_words(uid) {
+        if let Some(fate) = self.last_words(uid, pool) {
             let reason = if fate.out_of_memory { Reason::OutOfMemory } else { Reason::Lost };
             return Permission::Over(reason, "its sandbox died while no operator was there");
         }
@@ -190,12 +193,17 @@ impl Takeover {
         found.pod.as_deref()
     }
 
-    /// How the dead pod ended that had accepted this execution.
-    fn last_words(&self, uid: &str) -> Option<&Fate> {
-        self.pods.values().find_map(|pod| match pod {
-            Pod::Dead { fate, .. } => {
+    /// Whether `pod`, which is one of the pool `of`, can have been given an execution that wants `pool`.
+    fn credible(&self, uid: &str, pool: Option<&Key>, pod: &str, of: &Key) -> bool {
+        pool.is_none_or(|pool| pool == of) && self.shown(uid).is_none_or(|shown| shown == pod)
+    }
+
+    /// How the dead pod ended that had accepted this execution. Programs can write last words as well.
+    fn last_words(&self, uid: &str, pool: Option<&Key>) -> Option<&Fate> {
+        self.pods.iter().find_map(|(pod, known)| match known {
+            Pod::Dead { pool: of, fate } => {
                 let told = fate.told.as_ref()?.execution_uid.as_deref()?;
-                (told == uid).then_some(fate)
+                (told == uid && self.credible(uid, pool, pod, of)).then_some(fate)
             }
             Pod::Silent { .. } | Pod::Answered { .. } => None,
         })
@@ -215,7 +223,7 @@ impl Takeover {
             Some(Pod::Answered { all: true }) => Permission::Start,
             // It had accepted nothing, or its last words would have named this execution.
             Some(Pod::Dead { fate, .. }) if fate.told.is_some() => Permission::Start,
-            Some(Pod::Silent { .. }) if now < self.lost => Permission::Wait(self.lost),
+            Some(Pod::Silent { .. }) if now < self.lost => Permission::Wait(Some(self.lost)),
             Some(Pod::Silent { .. }) => Permission::Over(Reason::Lost, "its sandbox does not answer"),
             Some(Pod::Dead { fate, .. }) if fate.out_of_memory => {
                 Permission::Over(Reason::OutOfMemory, "its sandbox ran out of memory")
@@ -237,7 +245,7 @@ impl Takeover {
         };
         if self.silent().any(|pool| *pool == found.pool) {
             return if now < self.lost {
-                Permission::Wait(self.lost)
+                Permission::Wait(Some(self.lost))
             } else {
                 Permission::Over(Reason::Lost, "a sandbox that may have run it does not answer")
             };

@@ -135,7 +135,7 @@ fn what_has_not_started_is_cancelled_at_once() {
 fn what_may_run_already_is_not_called_cancelled_or_invalid() {
     let now = Instant::now();
     let until = now + Duration::from_secs(1);
-    let unknown = Observed { permission: Permission::Wait(until), cancel: true, ..seen(now) };
+    let unknown = Observed { permission: Permission::Wait(Some(until)), cancel: true, ..seen(now) };
     assert_eq!(step(&unknown, now), Step::Wait(Some(until)));
     let invalid = Failure::default();
     assert_eq!(decide(Err(&invalid), &unknown, PATIENCE, now), Step::Wait(Some(until)));
@@ -234,7 +234,7 @@ fn the_start_deadline_ends_what_has_not_started_and_nothing_else() {
         assert_eq!(reason(&step(&waiting, late)), Some(Reason::StartDeadlineExceeded));
     }
     assert_eq!(step(&active(now), late), Step::ShowRunning("p".into()));
-    let unknown = Observed { permission: Permission::Wait(late), ..seen(now) };
+    let unknown = Observed { permission: Permission::Wait(Some(late)), ..seen(now) };
     assert_eq!(step(&unknown, late), Step::Wait(Some(late)), "it may have started in time");
 }
 

@@ -31,7 +31,10 @@ fn takeover(now: Instant, phase: ExecutionPhase, status_pod: Option<&str>) -> Ta
 fn nothing_starts_before_the_lists_are_complete() {
     let now = Instant::now();
     let mut takeover = Takeover::new(now, WAIT, LOST);
-    assert!(matches!(takeover.permission("new", Some(&pool()), now), Permission::Wait(_)));
+    for late in [now, now + WAIT, now + LOST] {
+        let permission = takeover.permission("new", Some(&pool()), late);
+        assert_eq!(permission, Permission::Wait(None), "no timer: the end of the lists wakes everybody");
+    }
     takeover.complete();
     assert_eq!(takeover.permission("new", Some(&pool()), now), Permission::Start);
 }
@@ -41,7 +44,7 @@ fn nothing_starts_while_a_pod_is_silent_within_the_lease_and_its_margin() {
     let now = Instant::now();
     let takeover = takeover(now, ExecutionPhase::Queued, None);
     for uid in ["e1", "new"] {
-        assert_eq!(takeover.permission(uid, Some(&pool()), now), Permission::Wait(now + WAIT), "{uid}");
+        assert_eq!(takeover.permission(uid, Some(&pool()), now), Permission::Wait(Some(now + WAIT)), "{uid}");
         assert_eq!(takeover.permission(uid, Some(&pool()), now + WAIT), Permission::Start, "{uid}");
     }
 }
@@ -72,7 +75,7 @@ fn what_no_pod_has_starts_when_all_have_answered() {
 fn a_silent_pod_makes_a_pending_execution_wait_and_then_lost() {
     let now = Instant::now();
     let mut takeover = takeover(now, ExecutionPhase::Pending, None);
-    assert_eq!(takeover.permission("e1", Some(&pool()), now + WAIT), Permission::Wait(now + LOST));
+    assert_eq!(takeover.permission("e1", Some(&pool()), now + WAIT), Permission::Wait(Some(now + LOST)));
     assert!(matches!(
         takeover.permission("e1", Some(&pool()), now + LOST),
         Permission::Over(Reason::Lost, _)
@@ -120,7 +123,7 @@ fn a_silent_pod_of_another_pool_delays_and_does_not_lose() {
     let mut takeover = takeover(now, ExecutionPhase::Pending, None);
     takeover.answered(&"p1".into(), &pool(), true, []);
     takeover.pod("p2".into(), Key::new("ns", "other"));
-    assert_eq!(takeover.permission("e1", Some(&pool()), now), Permission::Wait(now + WAIT));
+    assert_eq!(takeover.permission("e1", Some(&pool()), now), Permission::Wait(Some(now + WAIT)));
     assert_eq!(takeover.permission("e1", Some(&pool()), now + WAIT), Permission::Start);
 }
 
@@ -148,7 +151,7 @@ fn a_running_execution_starts_again_only_when_its_pod_cannot_have_held_it() {
         Permission::Over(Reason::Lost, _)
     ));
     assert!(matches!(running(|t| t.gone("p1", &Fate::default())), Permission::Over(Reason::Lost, _)));
-    assert_eq!(running(|_| false), Permission::Wait(now + LOST));
+    assert_eq!(running(|_| false), Permission::Wait(Some(now + LOST)));
     let unknown = takeover(now, ExecutionPhase::Running, Some("p9"));
     assert!(matches!(unknown.permission("e1", Some(&pool()), now + WAIT), Permission::Over(Reason::Lost, _)));
 }
@@ -196,8 +199,27 @@ fn a_pod_is_not_believed_about_what_was_announced_for_another_pod() {
     let now = Instant::now();
     let mut takeover = takeover(now, ExecutionPhase::Running, Some("p1"));
     takeover.answered(&"liar".into(), &pool(), false, ["e1".into()]);
-    assert_eq!(takeover.permission("e1", Some(&pool()), now + WAIT), Permission::Wait(now + LOST));
+    assert_eq!(takeover.permission("e1", Some(&pool()), now + WAIT), Permission::Wait(Some(now + LOST)));
     takeover.answered(&"p1".into(), &pool(), false, ["e1".into()]);
     let attach = takeover.permission("e1", Some(&pool()), now);
     assert_eq!(attach, Permission::Attach { pod: "p1".into() });
+}
+
+#[test]
+fn the_last_words_of_a_pod_are_not_believed_about_what_it_cannot_have_been_given() {
+    let now = Instant::now();
+    let lie = |phase, pool: Key| {
+        let mut takeover = takeover(now, phase, Some("p1"));
+        takeover.answered(&"p1".into(), &self::pool(), true, []);
+        takeover.pod("liar".into(), pool);
+        let told = Some(TerminationMessage { execution_uid: Some("e1".to_owned()) });
+        takeover.gone("liar", &Fate { ended: None, out_of_memory: true, told });
+        takeover.permission("e1", Some(&self::pool()), now)
+    };
+    let other = Key::new("other", "default");
+    for phase in [ExecutionPhase::Pending, ExecutionPhase::Queued, ExecutionPhase::Running] {
+        assert_eq!(lie(phase, other.clone()), Permission::Start, "another pool, {phase:?}");
+    }
+    assert_eq!(lie(ExecutionPhase::Running, pool()), Permission::Start, "another pod than the announced one");
+    assert!(matches!(lie(ExecutionPhase::Pending, pool()), Permission::Over(Reason::OutOfMemory, _)));
 }
