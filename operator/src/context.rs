@@ -98,7 +98,7 @@ impl Context {
         };
         Arc::new(Self {
             clock: config.clock.clone(),
-            writes: Writes::new(client.clone(), metrics.clone()),
+            writes: Writes::new(client.clone(), term.clone(), metrics.clone()),
             recorder: Recorder::new(client.clone(), reporter),
             executor: ExecutorClient::new(term.clone(), timings.executor_answer),
             takeover: Mutex::new(takeover),

@@ -1,4 +1,7 @@
 //! Every write to the API: counted, with our field manager, and always bound to the version or uid it is meant for.
+//!
+//! None is sent when the lease has ended by our clock: a successor may have started programs in pods that look
+//! useless from here. The error is `NotLeader`, in the form of any request that did not get through.
 
 use std::fmt::Debug;
 
@@ -13,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     key::Key,
+    leader::term::Term,
     metrics::{Kind, Metrics, Verb},
 };
 
@@ -20,12 +24,13 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Writes {
     client: Client,
+    term: Term,
     metrics: Metrics,
 }
 
 impl Writes {
-    pub(crate) fn new(client: Client, metrics: Metrics) -> Self {
-        Self { client, metrics }
+    pub(crate) fn new(client: Client, term: Term, metrics: Metrics) -> Self {
+        Self { client, term, metrics }
     }
 
     /// Merges `status` into the status of the object as it was at `version`; the answer is the new version.
@@ -43,6 +48,7 @@ impl Writes {
         let status: Value = serde_json::to_value(status).map_err(kube::Error::SerdeError)?;
         let patch = json!({ "metadata": { "resourceVersion": version }, "status": status });
         let params = PatchParams { field_manager: Some(manager()), ..PatchParams::default() };
+        self.term.check()?;
         self.metrics.write(kind, Verb::PatchStatus);
         let written = api.patch_status(&key.name, &params, &Patch::Merge(&patch)).await;
         let written = written.inspect_err(|error| self.count_conflict(error))?;
@@ -59,6 +65,7 @@ impl Writes {
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams { field_manager: Some(manager()), ..PostParams::default() };
+        self.term.check()?;
         self.metrics.write(kind, Verb::Create);
         api.create(&params, object).await
     }
@@ -81,6 +88,7 @@ impl Writes {
             grace_period_seconds: grace,
             ..DeleteParams::default()
         };
+        self.term.check()?;
         self.metrics.write(kind, Verb::Delete);
         match api.delete(&key.name, &params).await {
             Ok(_) => Ok(()),
@@ -98,4 +106,52 @@ impl Writes {
 
 fn manager() -> String {
     crds::names::FIELD_MANAGER.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicI64, AtomicUsize, Ordering},
+        },
+        time::Duration,
+    };
+
+    use chrono::DateTime;
+    use k8s_openapi::api::core::v1::Pod;
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+    use crate::{clock::Clock, leader::term::NotLeader};
+
+    #[tokio::test]
+    async fn nothing_is_written_after_the_end_of_the_lease() {
+        let (sent, now) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicI64::new(1000)));
+        let (counter, time) = (Arc::clone(&sent), Arc::clone(&now));
+        let api = tower::service_fn(move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let answer = axum::http::Response::builder().status(500).body(kube::client::Body::empty());
+            std::future::ready(Ok::<_, Infallible>(answer.unwrap()))
+        });
+        let clock = Clock::new(move || DateTime::from_timestamp_millis(time.load(Ordering::SeqCst)).unwrap());
+        let key = protocol::SigningKey::from_seed("k", &[1; 32]).unwrap();
+        let term = Term::new(key, Duration::from_secs(8), clock);
+        let metrics = Metrics::register(&mut Registry::default());
+        let writes = Writes::new(Client::new(api, "ns"), term.clone(), metrics);
+        let key = Key::new("ns", "p");
+        for (ends, at, leads) in [(2000, 1999, true), (2000, 2000, false), (i64::MIN, 0, false)] {
+            term.hold(1, ends);
+            now.store(at, Ordering::SeqCst);
+            sent.store(0, Ordering::SeqCst);
+            let errors = [
+                writes.delete::<Pod>(Kind::Pod, &key, "u", None).await.unwrap_err(),
+                writes.create(Kind::Pod, "ns", &Pod::default()).await.unwrap_err(),
+                writes.patch_status::<Pod>(Kind::Pod, &key, "1", &json!({})).await.unwrap_err(),
+            ];
+            assert_eq!(sent.load(Ordering::SeqCst), if leads { 3 } else { 0 }, "{ends} {at}");
+            assert!(errors.iter().all(|error| NotLeader::is(error) != leads), "{errors:?}");
+        }
+    }
 }

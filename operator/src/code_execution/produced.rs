@@ -19,6 +19,7 @@ use super::{chain, run::Job};
 use crate::{
     executor_client::{CallError, Content, Target},
     key::Key,
+    leader::term::NotLeader,
     metrics::Kind,
     sandbox_file::status,
 };
@@ -64,6 +65,7 @@ impl ProducedError {
                 ErrorCode::OldEpoch | ErrorCode::TokenExpired | ErrorCode::Internal => Hope::InTime,
                 _ => Hope::None,
             },
+            Self::Api(error) if NotLeader::is(error) => Hope::Leading,
             Self::Api(kube::Error::Api(status)) => match status.code {
                 409 | 429 | 500.. => Hope::InTime,
                 _ => Hope::None,
@@ -145,18 +147,26 @@ async fn fetch(job: &Job, target: &Target, index: usize, file: &FileEntry) -> Re
     let content =
         job.context.executor.file(target, &job.run.uid, index).await.map_err(ProducedError::Executor)?;
     let content = ending(content, job.run.pod.gone.clone(), IDLE);
-    let stored = match job.context.blobs.put(content, file.size_bytes).await {
-        Ok(stored) => stored,
+    // Staged first: a pod may be slow, and the deletion of other bytes waits while these are put in place.
+    let staged = match job.context.blobs.stage(content, file.size_bytes).await {
+        Ok(staged) => staged,
         Err(blobs::Error::TooLarge { .. }) => return Err(ProducedError::Changed),
         Err(error) => return Err(ProducedError::Store(error)),
     };
-    job.context.gc.touch(stored.digest.as_str());
-    if stored.size_bytes == file.size_bytes && stored.digest.as_str() == file.sha256 {
-        Ok(())
+    let as_announced = staged.size_bytes == file.size_bytes && staged.digest.as_str() == file.sha256;
+    let placed = if as_announced {
+        let _placing = job.context.gc.placing().await;
+        let placed = job.context.blobs.promote(&staged).await;
+        placed.map(|digest| job.context.gc.touch(digest.as_str())).map_err(ProducedError::Store)
     } else {
-        job.context.gc.consider(stored.digest.as_str());
         Err(ProducedError::Changed)
+    };
+    if placed.is_err()
+        && let Err(error) = job.context.blobs.discard(&staged.key).await
+    {
+        tracing::debug!(%error, "staged bytes were not discarded; they are swept later");
     }
+    placed
 }
 
 /// The same bytes, but an error when no more of them come or the pod is gone.
@@ -243,7 +253,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::leader::term::NotLeader;
 
     #[test]
     fn only_what_may_pass_is_tried_again() {
@@ -263,6 +272,7 @@ mod tests {
             (refused(ErrorCode::UnknownExecution), Hope::None),
             (refused(ErrorCode::WrongPod), Hope::None),
             (ProducedError::Store(blobs::Error::NotFound), Hope::InTime),
+            (ProducedError::Api(NotLeader.into()), Hope::Leading),
             (api(409), Hope::InTime),
             (api(429), Hope::InTime),
             (api(503), Hope::InTime),

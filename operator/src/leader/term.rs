@@ -15,6 +15,19 @@ use crate::clock::Clock;
 #[error("this operator does not hold the lease")]
 pub(crate) struct NotLeader;
 
+impl NotLeader {
+    /// Whether a write failed for this. Then nothing was sent.
+    pub(crate) fn is(error: &kube::Error) -> bool {
+        matches!(error, kube::Error::Service(source) if source.is::<Self>())
+    }
+}
+
+impl From<NotLeader> for kube::Error {
+    fn from(error: NotLeader) -> Self {
+        Self::Service(error.into())
+    }
+}
+
 /// How far ahead of one's own an epoch may be that somebody else has met. Each takeover raises it by one, so no
 /// history of operators is longer; what comes from a pod may be made up.
 const FARTHEST: u64 = 1_000_000;
@@ -81,6 +94,18 @@ impl Term {
         self.inner.raise.subscribe()
     }
 
+    /// Whether the lease is held by our own clock. A process that slept through its end does not know of it yet.
+    pub(crate) fn check(&self) -> Result<(), NotLeader> {
+        self.expiry().map(drop)
+    }
+
+    /// When a token given now ends.
+    fn expiry(&self) -> Result<i64, NotLeader> {
+        let now = self.inner.clock.now().timestamp_millis();
+        let lease_ends = self.inner.lease_ends.load(Ordering::SeqCst);
+        expiry(now, self.inner.token_milliseconds, lease_ends).ok_or(NotLeader)
+    }
+
     /// A header value that permits one request. It ends inside the lease, whatever happens to this process.
     pub(crate) fn token(
         &self,
@@ -88,9 +113,7 @@ impl Term {
         execution_uid: Option<&str>,
         pod_uid: &str,
     ) -> Result<String, NotLeader> {
-        let now = self.inner.clock.now().timestamp_millis();
-        let lease_ends = self.inner.lease_ends.load(Ordering::SeqCst);
-        let expires = expiry(now, self.inner.token_milliseconds, lease_ends).ok_or(NotLeader)?;
+        let expires = self.expiry()?;
         let claims = Claims {
             key_id: self.inner.key.id().to_owned(),
             method,

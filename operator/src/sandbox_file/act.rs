@@ -38,6 +38,7 @@ async fn store(
     source: Result<&ValidSource, &String>,
 ) -> Result<(), Error> {
     let now = context.clock.now();
+    let placing = context.gc.placing().await;
     let stored = match source {
         Ok(ValidSource::Inline(text)) => {
             let stored = context.blobs.put_bytes(Bytes::from(text.clone())).await.map_err(Error::Store)?;
@@ -53,6 +54,7 @@ async fn store(
         }
         Err(message) => status::failed(file, &message, now),
     };
+    drop(placing);
     write(context, key, file, &new).await
 }
 
@@ -81,6 +83,7 @@ async fn renew(context: &Context, key: &Key, file: &SandboxFile) -> Result<(), E
     let now = context.clock.now();
     let old = file.status.clone().unwrap_or_default();
     let digest = old.sha256.as_deref().and_then(|text| text.parse::<blobs::Digest>().ok());
+    let placing = context.gc.placing().await;
     let present = match &digest {
         Some(digest) => context.blobs.exists(digest).await.map_err(Error::Store)?,
         None => false,
@@ -94,6 +97,7 @@ async fn renew(context: &Context, key: &Key, file: &SandboxFile) -> Result<(), E
         let failed = status::failed(file, "its bytes are no longer in the store", now);
         SandboxFileStatus { observed_registration: file.spec.registration, ..failed }
     };
+    drop(placing);
     write(context, key, file, &new).await
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::Notify,
+    sync::{Notify, RwLock, RwLockReadGuard},
     time::{Instant, sleep_until},
 };
 
@@ -32,6 +32,9 @@ pub(crate) struct Gc {
     grace: Duration,
     /// Everything that may refer to bytes is known.
     listed: AtomicBool,
+    /// Read by those who put bytes in place, written by who deletes some: the same bytes must not come into place
+    /// between the decision that they go and their deletion.
+    placing: RwLock<()>,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +46,18 @@ struct State {
 
 impl Gc {
     pub(crate) fn new(grace: Duration) -> Self {
-        Self { state: Mutex::default(), wake: Notify::new(), grace, listed: AtomicBool::new(false) }
+        Self {
+            state: Mutex::default(),
+            wake: Notify::new(),
+            grace,
+            listed: AtomicBool::new(false),
+            placing: RwLock::default(),
+        }
+    }
+
+    /// To be held from before bytes are put in place until they are touched. Nothing slow may happen meanwhile.
+    pub(crate) async fn placing(&self) -> RwLockReadGuard<'_, ()> {
+        self.placing.read().await
     }
 
     /// Everything that may refer to bytes is known from now on.
@@ -139,12 +153,18 @@ pub(crate) async fn run(context: Arc<Context>) {
 }
 
 async fn delete(context: &Context, digest: &str) {
+    let _nobody_places = context.gc.placing.write().await;
     if context.files.keeps(digest) || context.ttl.keeps(digest) {
         return;
     }
     let Ok(name) = digest.parse() else { return };
     // Others were deleted since it was found due, which may have taken long.
     if !context.gc.state.lock().may_go(digest, Instant::now(), context.gc.grace) {
+        return;
+    }
+    if context.term.check().is_err() {
+        // A successor may have put them again.
+        context.gc.consider(digest);
         return;
     }
     if let Err(error) = context.blobs.delete(&name).await {
