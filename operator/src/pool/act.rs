@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crds::{SandboxPool, code_execution::FailureCause};
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, stream, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::{Api, api::ListParams};
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use crate::{
     backoff::{self, Retry},
     context::Context,
     key::Key,
+    leader::term::NotLeader,
     metrics::Kind,
 };
 
@@ -32,7 +33,7 @@ const SHOWN_NAME: usize = 40;
 /// Makes and deletes pods. A failure is remembered in the pool's memory.
 pub(crate) async fn act(context: &Arc<Context>, key: &Key, pool: &ValidPool, step: Step) {
     let Step { create, delete, retire } = step;
-    let create = if note_stillborn(context, key, &delete) { 0 } else { create };
+    let create = if note_stillborn(context, key, delete.iter().chain(&retire)) { 0 } else { create };
     let retired = retire.into_iter().filter(|pod| take_out(context, key, pod));
     // Made into futures first: a stream that borrows in its closure cannot be spawned.
     let deletes: Vec<_> =
@@ -42,26 +43,32 @@ pub(crate) async fn act(context: &Arc<Context>, key: &Key, pool: &ValidPool, ste
     let (_, ()) = futures::join!(deletes, creates);
 }
 
-/// Remembers pods that died before they ever answered, and says whether there are such. The next ones would
-/// most likely die as well, so the pool waits ever longer between them instead of filling the log.
-fn note_stillborn(context: &Context, key: &Key, delete: &[PodView]) -> bool {
+/// Remembers pods that died before they ever answered or did not become ready, and says whether there are such. The
+/// next ones would most likely do the same, so the pool waits ever longer between them instead of filling the log.
+fn note_stillborn<'a>(context: &Context, key: &Key, mut going: impl Iterator<Item = &'a PodView>) -> bool {
     // An executor leaves a word as soon as it is up, so one of an earlier leader does not count.
-    let never_answered = |pod: &&PodView| {
-        let silent = |entry: Arc<PodEntry>| entry.answer().is_none() && entry.facts().fate.told.is_none();
-        pod.class == Class::Dead && context.pods.get(&pod.uid).is_some_and(silent)
+    let silent = |entry: Arc<PodEntry>| entry.answer().is_none() && entry.facts().fate.told.is_none();
+    let stillborn = |pod: &&PodView| match pod.class {
+        Class::Dead => context.pods.get(&pod.uid).is_some_and(silent),
+        Class::Stalled => true,
+        _ => false,
     };
-    let Some(pod) = delete.iter().find(never_answered) else { return false };
+    let Some(pod) = going.find(stillborn) else { return false };
     let wait = context.pools.with(key, |memory| {
         memory.stillborn = memory.stillborn.saturating_add(1);
         let wait = backoff::delay_after(Retry::Soon, memory.stillborn);
-        let reason = "SandboxFailsToStart".to_owned();
-        let message = format!("{} sandboxes in a row died before they were ready", memory.stillborn);
+        let (reason, what) = match pod.class {
+            Class::Stalled => ("SandboxNotReady", "did not become ready in time"),
+            _ => ("SandboxFailsToStart", "died before they were ready"),
+        };
+        let reason = reason.to_owned();
+        let message = format!("{} sandboxes in a row {what}", memory.stillborn);
         // One may die for any reason; several in a row mean that none of this template will come up.
         let cause = (memory.stillborn >= HOPELESS_STILLBORN).then_some(FailureCause::CannotStart);
         memory.refused = Some((Trouble { reason, message, cause }, Instant::now() + wait));
         wait
     });
-    tracing::warn!(pool = %key, pod = %pod.key, wait_ms = wait.as_millis(), "a sandbox died before it was ready");
+    tracing::warn!(pool = %key, pod = %pod.key, wait_ms = wait.as_millis(), "a sandbox did not come up");
     context.pool_queue.push_at(key.clone(), Instant::now() + wait);
     true
 }
@@ -92,21 +99,17 @@ async fn delete_pod(context: &Context, key: &Key, pod: PodView) {
 
 async fn create_pods(context: &Context, key: &Key, pool: &ValidPool, count: usize) {
     let requests: Vec<_> = std::iter::repeat_with(|| create_pod(context, key, pool)).take(count).collect();
-    let mut created = stream::iter(requests).buffer_unordered(AT_ONCE);
-    let mut failed = None;
-    while let Some(result) = created.next().await {
-        if let Err(error) = result {
-            failed = Some(error);
-            break;
-        }
-    }
+    let failed = until_failure(requests, AT_ONCE).await;
     let why = match &failed {
         Some(error) => Some(trouble(error, quota_is_used_up(context, key, pool, error).await)),
         None => None,
     };
     context.pools.with(key, |memory| match &failed {
         None if count > 0 => {
-            memory.refused = None;
+            // That pods can be made is no proof that they come up: that trouble stays until one has.
+            if memory.stillborn == 0 {
+                memory.refused = None;
+            }
             memory.failures = 0;
         }
         None => {}
@@ -122,6 +125,23 @@ async fn create_pods(context: &Context, key: &Key, pool: &ValidPool, count: usiz
     }
 }
 
+/// Awaits the requests, so many at once, and answers with the first failure. After it no more are sent, but what is
+/// under way goes to its end: what becomes of it must be known.
+async fn until_failure<E>(requests: Vec<impl Future<Output = Result<(), E>>>, at_once: usize) -> Option<E> {
+    let mut waiting = requests.into_iter();
+    let mut under_way: FuturesUnordered<_> = waiting.by_ref().take(at_once).collect();
+    let mut failed = None;
+    while let Some(result) = under_way.next().await {
+        match result {
+            Ok(()) if failed.is_none() => under_way.extend(waiting.next()),
+            Ok(()) => {}
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed
+}
+
+/// Makes one pod. It is expected from the moment that it is asked for, so one that is never asked for is not.
 async fn create_pod(context: &Context, key: &Key, pool: &ValidPool) -> Result<(), kube::Error> {
     let name = pod_name(&context.config.pod_name_prefix, &key.name);
     let mut pod = pool.pod.clone();
@@ -130,7 +150,8 @@ async fn create_pod(context: &Context, key: &Key, pool: &ValidPool) -> Result<()
     let created = context.writes.create(Kind::Pod, &key.namespace, &pod).await;
     created.map(drop).inspect_err(|error| {
         // After anything but a clear refusal the pod may exist, so it goes on being expected.
-        if matches!(error, kube::Error::Api(status) if status.code < 500) {
+        let refused = matches!(error, kube::Error::Api(status) if status.code < 500);
+        if refused || NotLeader::is(error) {
             context.pools.with(key, |memory| memory.expected.seen(&name));
         }
     })
@@ -198,7 +219,31 @@ pub(crate) async fn write_status(
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    #[tokio::test]
+    async fn after_a_failure_no_more_is_sent_and_what_is_under_way_goes_to_its_end() {
+        let (begun, ended) = (Cell::new(0), Cell::new(0));
+        let request = |number: u32| {
+            let (begun, ended) = (&begun, &ended);
+            async move {
+                begun.set(begun.get() + 1);
+                // The first one is slower than the one that fails.
+                for _ in 0..if number == 0 { 5 } else { 0 } {
+                    tokio::task::yield_now().await;
+                }
+                ended.set(ended.get() + 1);
+                if number == 2 { Err(number) } else { Ok(()) }
+            }
+        };
+        assert_eq!(until_failure((0..10).map(request).collect(), 2).await, Some(2));
+        assert_eq!((begun.get(), ended.get()), (3, 3));
+        begun.set(0);
+        assert_eq!(until_failure((3..10).map(request).collect(), 2).await, None);
+        assert_eq!(begun.get(), 7);
+    }
 
     #[test]
     fn a_refusal_is_called_by_its_kind_and_not_by_its_text() {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     expectations::Expectations,
-    facts::{PodFacts, Trouble},
+    facts::{Life, PodFacts, Trouble},
 };
 use crate::{executor_client::Target, key::Key};
 
@@ -41,6 +41,8 @@ pub(crate) struct PodEntry {
     answer: RwLock<Option<Arc<Answer>>>,
     asking: AtomicBool,
     spent: AtomicBool,
+    /// Since when it runs without being ready or without having answered.
+    coming_up: Mutex<Option<Instant>>,
     /// Cancelled when nothing can be asked of the pod any more.
     pub(crate) gone: CancellationToken,
 }
@@ -52,6 +54,7 @@ impl PodEntry {
             answer: RwLock::new(None),
             asking: AtomicBool::new(false),
             spent: AtomicBool::new(false),
+            coming_up: Mutex::default(),
             gone: CancellationToken::new(),
         }
     }
@@ -66,6 +69,19 @@ impl PodEntry {
 
     pub(crate) fn set_answer(&self, answer: Answer) {
         *self.answer.write() = Some(Arc::new(answer));
+        self.note(Instant::now());
+    }
+
+    /// Since when it runs without being of use, for a reason that it has not told.
+    pub(crate) fn coming_up(&self) -> Option<Instant> {
+        *self.coming_up.lock()
+    }
+
+    fn note(&self, now: Instant) {
+        let facts = self.facts();
+        let comes_up = facts.life == Life::Running && !(facts.ready && self.answer().is_some());
+        let mut since = self.coming_up.lock();
+        *since = comes_up.then(|| since.unwrap_or(now));
     }
 
     /// True for the one caller that may ask the executor.
@@ -119,6 +135,7 @@ impl Pods {
             entry
         };
         drop(all);
+        entry.note(Instant::now());
         if !entry.facts().alive() {
             entry.gone.cancel();
         }
@@ -192,5 +209,44 @@ impl Pools {
     /// Reads or changes what is remembered of a pool.
     pub(crate) fn with<T>(&self, key: &Key, change: impl FnOnce(&mut PoolMemory) -> T) -> T {
         change(self.memory.lock().entry(key.clone()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn facts(phase: &str, ready: &str) -> PodFacts {
+        let pod = json!({
+            "metadata": {
+                "namespace": "ns", "name": "p", "uid": "u", "labels": { crds::labels::POOL: "default" },
+                "ownerReferences": [{
+                    "apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxPool", "name": "default", "uid": "x",
+                    "controller": true,
+                }],
+            },
+            "status": { "phase": phase, "conditions": [{ "type": "Ready", "status": ready }] },
+        });
+        PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_pod_comes_up_from_when_it_runs_until_it_is_ready_and_has_answered() {
+        let pods = Pods::default();
+        let answer =
+            Answer { usable: true, vacant: true, trouble: None, holds: Vec::new(), isolation: Vec::new() };
+        let entry = pods.apply(facts("Pending", "False"));
+        assert_eq!(entry.coming_up(), None, "its image may take long");
+        pods.apply(facts("Running", "False"));
+        let since = entry.coming_up();
+        assert!(since.is_some());
+        entry.set_answer(answer);
+        assert_eq!(entry.coming_up(), since, "an answer does not make it ready");
+        pods.apply(facts("Running", "True"));
+        assert_eq!(entry.coming_up(), None);
+        pods.apply(facts("Running", "False"));
+        assert!(entry.coming_up() > since, "another time");
     }
 }

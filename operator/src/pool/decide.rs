@@ -22,8 +22,12 @@ pub(crate) enum Class {
     Idle,
     /// It is coming up.
     Warming,
+    /// It runs for so long without being of use that it will not come up.
+    Stalled,
     /// An earlier leader may have given it an execution; it has not said so yet.
     Unknown,
+    /// It never said so, and what it may hold is lost.
+    Lost,
 }
 
 /// A pod as far as it matters here.
@@ -77,7 +81,8 @@ pub(crate) fn decide(pool: &ValidPool, seen: &Observed) -> Step {
     let room = pool.max_pods.saturating_sub(busy);
     let wanted = (pool.replicas + seen.queued).min(room);
     let present = fresh.len() + seen.coming + of(&[Class::Unknown]);
-    let total = present + old.len() + busy + of(&[Class::Leaving, Class::Spent]);
+    let hopeless = seen.pods.iter().filter(|p| matches!(p.class, Class::Stalled | Class::Lost));
+    let total = present + old.len() + busy + of(&[Class::Leaving, Class::Spent]) + hopeless.clone().count();
     let missing = wanted.saturating_sub(present);
     let create = missing.min(pool.max_pods.saturating_sub(total));
 
@@ -93,6 +98,8 @@ pub(crate) fn decide(pool: &ValidPool, seen: &Observed) -> Step {
     fresh.sort_by_key(|p| (p.class == Class::Idle, std::cmp::Reverse(p.created)));
     fresh.truncate(surplus);
     retire.extend(fresh);
+    // They may come to themselves at this very moment and be given out, so they go as the unused do.
+    retire.extend(hopeless.cloned());
     Step { create: if seen.held_back { 0 } else { create }, delete, retire }
 }
 
@@ -118,7 +125,7 @@ mod tests {
         }
     }
 
-    /// One letter for each pod: `i`dle, `w`arming, `b`usy, `s`pent, `d`ead, `l`eaving, stuc`k`, `u`nknown; capitals are outdated.
+    /// One letter for each pod: `i`dle, `w`arming, `b`usy, `s`pent, `d`ead, `l`eaving, stuc`k`, `u`nknown, `n`ot ready for long, never hea`r`d; capitals are outdated.
     fn seen(pods: &str) -> Observed {
         let view = |(at, letter): (usize, char)| PodView {
             key: Key::new("ns", &format!("p{at}")),
@@ -131,6 +138,8 @@ mod tests {
                 'd' => Class::Dead,
                 'k' => Class::Stuck,
                 'u' => Class::Unknown,
+                'n' => Class::Stalled,
+                'r' => Class::Lost,
                 _ => Class::Leaving,
             },
             outdated: letter.is_ascii_uppercase(),
@@ -157,6 +166,9 @@ mod tests {
             ("bbbl", 0, 0, 1, "what is leaving takes up room"),
             ("bbbk", 0, 0, 2, "what is stuck does not"),
             ("d", 0, 0, 2, "a dead one is none"),
+            ("n", 0, 0, 2, "one that does not come up is none"),
+            ("r", 0, 0, 2, "nor one that was never heard of"),
+            ("nrbbb", 0, 0, 0, "but they take up room until they are gone"),
             ("sbbbb", 0, 0, 0, "a used one takes up room until it is gone"),
         ] {
             let observed = Observed { coming, queued, ..seen(pods) };
@@ -182,6 +194,12 @@ mod tests {
         assert_eq!(names(&decide(&pool(0, 5), &seen("ib")).retire), "p0");
         assert_eq!(names(&decide(&pool(2, 5), &seen("ii")).retire), "");
         assert_eq!(names(&decide(&pool(0, 5), &seen("uU")).retire), "", "it may hold a run");
+    }
+
+    #[test]
+    fn what_does_not_come_up_and_what_was_never_heard_of_goes_if_it_is_still_unused() {
+        let step = decide(&pool(2, 5), &seen("inr"));
+        assert_eq!((names(&step.retire).as_str(), names(&step.delete).as_str()), ("p1 p2", ""));
     }
 
     #[test]

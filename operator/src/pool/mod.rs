@@ -57,7 +57,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
             let status = status::status(old, &valid, &input, now);
             act::act(&context, &key, &valid, step).await;
             let held = found.held_until.map(|until| until.saturating_duration_since(Instant::now()));
-            next = [held, observe::next_aging(&context, &key, &valid)].into_iter().flatten().min();
+            let patience = observe::next_patience(&context, &key);
+            next = [held, patience, observe::next_aging(&context, &key, &valid)].into_iter().flatten().min();
             status
         }
     };
@@ -140,7 +141,11 @@ fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: &Answer) {
         }
     }
     if answer.usable {
-        context.pools.with(&facts.pool, |memory| memory.stillborn = 0);
+        context.pools.with(&facts.pool, |memory| {
+            if std::mem::take(&mut memory.stillborn) > 0 {
+                memory.refused = None;
+            }
+        });
     }
     if useless {
         entry.spend();

@@ -17,6 +17,9 @@ use crate::{context::Context, key::Key, pool::reserve::Usage};
 /// A pod that takes longer than this beyond its end is on a lost node.
 const STUCK_AFTER_SECONDS: i64 = 10;
 
+/// A pod that runs for so long without being ready and answering will not come up.
+const COMES_UP_WITHIN: Duration = Duration::from_mins(2);
+
 /// The pool with its pods, what it is used for, and what is wrong with it.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -67,8 +70,7 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
         None if busy => Class::Busy,
         None if idle => Class::Idle,
         None if entry.answer().is_some_and(|answer| !answer.holds.is_empty()) => Class::Busy,
-        None if context.takeover.lock().is_silent(&facts.uid) => Class::Unknown,
-        None => Class::Warming,
+        None => not_up(context, &facts.uid, entry, now).0,
     };
     let age = wall.signed_duration_since(facts.created).num_seconds();
     PodView {
@@ -78,6 +80,33 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
         outdated: age > pool.max_age_seconds || facts.template.as_deref() != Some(&pool.template),
         created: facts.created.timestamp_millis(),
     }
+}
+
+/// What a pod is that is of no use yet, and when it is something else even if nothing happens.
+fn not_up(context: &Context, uid: &str, entry: &PodEntry, now: Instant) -> (Class, Option<Instant>) {
+    let lost_at = {
+        let takeover = context.takeover.lock();
+        takeover.is_silent(uid).then(|| takeover.lost_at())
+    };
+    patience(lost_at, entry.coming_up(), now)
+}
+
+/// A silent pod is lost in the end, one that comes up is given up.
+fn patience(lost_at: Option<Instant>, coming_up: Option<Instant>, now: Instant) -> (Class, Option<Instant>) {
+    let (until, before, after) = match (lost_at, coming_up) {
+        (Some(lost_at), _) => (lost_at, Class::Unknown, Class::Lost),
+        (None, Some(since)) => (since + COMES_UP_WITHIN, Class::Warming, Class::Stalled),
+        (None, None) => return (Class::Warming, None),
+    };
+    if now < until { (before, Some(until)) } else { (after, None) }
+}
+
+/// When patience with a pod ends.
+pub(crate) fn next_patience(context: &Context, key: &Key) -> Option<Duration> {
+    let now = Instant::now();
+    let ends = |entry: std::sync::Arc<PodEntry>| not_up(context, &entry.facts().uid, &entry, now).1;
+    let next = context.pods.of_pool(key).into_iter().filter_map(ends).min()?;
+    Some(next.saturating_duration_since(now))
 }
 
 fn leaving(facts: &PodFacts, wall: DateTime<Utc>) -> Option<Class> {
@@ -102,4 +131,24 @@ pub(crate) fn next_aging(context: &Context, key: &Key, pool: &ValidPool) -> Opti
     let oldest = context.pods.of_pool(key).iter().map(|entry| entry.facts().created).min()?;
     let left = pool.max_age_seconds - wall.signed_duration_since(oldest).num_seconds();
     Some(Duration::from_secs(u64::try_from(left).unwrap_or(0).max(1) + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_with_a_pod_that_is_of_no_use_ends() {
+        let start = Instant::now();
+        let (lost, given_up) = (start + Duration::from_mins(1), start + COMES_UP_WITHIN);
+        for (lost_at, coming_up, now, class, next) in [
+            (None, None, given_up, Class::Warming, None),
+            (None, Some(start), start, Class::Warming, Some(given_up)),
+            (None, Some(start), given_up, Class::Stalled, None),
+            (Some(lost), Some(start), start, Class::Unknown, Some(lost)),
+            (Some(lost), Some(start), lost, Class::Lost, None),
+        ] {
+            assert_eq!(patience(lost_at, coming_up, now), (class, next), "{lost_at:?} {coming_up:?}");
+        }
+    }
 }
