@@ -10,7 +10,7 @@ use super::{
     Error, Next,
     cache::Entry,
     decide::Step,
-    leave::{release, throw_away, unused},
+    leave::{release, throw_away},
     run::Job,
     runs::{Followed, Left, Run},
     status::{self, Ending, PodPlace},
@@ -180,8 +180,8 @@ fn try_another(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
 
 /// The pod is as it was, so it is not thrown away for what failed elsewhere.
 fn give_back(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
-    if let Some(run) = context.runs.take(key, &entry.uid) {
-        unused(context, entry, &run.pod);
+    if context.runs.take(key, &entry.uid).is_some() {
+        release(context, entry);
     }
     context.metrics.retries.inc();
     let hiccups = entry.hiccups.saturating_add(1);
@@ -202,7 +202,7 @@ async fn conclude(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Ne
     context.runs.take(key, &entry.uid);
     done(context, key, entry);
     if *untouched {
-        unused(context, entry, &run.pod);
+        release(context, entry);
     } else {
         throw_away(context, &run.pod, &entry.uid);
     }

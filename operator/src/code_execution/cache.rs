@@ -247,6 +247,12 @@ pub(crate) fn entry(object: CodeExecution) -> Entry {
     }
 }
 
+/// An entry with its texts, which were read again. What is known of it beside the object stays.
+pub(crate) fn read_again(old: &Entry, fresh: Entry) -> Entry {
+    let program = fresh.program.clone();
+    Entry { program, ..merged(old, fresh) }
+}
+
 fn merged(old: &Entry, fresh: Entry) -> Entry {
     let later = rank(fresh.phase) >= rank(old.phase);
     Entry {

@@ -7,7 +7,7 @@ use std::{collections::HashSet, time::Duration};
 use bytes::Bytes;
 use crds::{
     LocalReference,
-    code_execution::{self as kinds, Failure, OutputFile, OutputText, SkippedFile},
+    code_execution::{self as kinds, OutputFile, OutputText, SkippedFile},
     limits, names,
     size::encoded_bytes,
 };
@@ -47,7 +47,7 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
         files_skipped,
         files_skipped_count,
         results,
-        results_truncated: _,
+        results_truncated,
         timings,
         usage,
         isolation,
@@ -55,13 +55,13 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
     let began = Instant::now();
     let until = began + PATIENCE;
     let limit = output::limit(job.plan.limits.output_bytes);
-    let results = writable_results(job, results);
+    let (results, refused) = writable_results(job, results);
     let out = text(context, live.text(Stream::Stdout), stdout, limit, until);
     let err = text(context, live.text(Stream::Stderr), stderr, limit, until);
-    let (out, err, results, (files, failed)) = futures::join!(
+    let (out, err, (results, unstored), (files, failed)) = futures::join!(
         out,
         err,
-        typed_results(context, results, until),
+        typed_results(results, |data| store(context, data, until)),
         keep_files(job, target, files, until)
     );
     let kept = number(files.len() as u64);
@@ -74,6 +74,7 @@ pub(crate) async fn collect(job: &Job, target: &Target, live: &LiveRun, outcome:
         stdout: out,
         stderr: err,
         results,
+        results_truncated: results_truncated || refused || unstored,
         files,
         files_stored_as,
         files_count: kept,
@@ -117,6 +118,7 @@ async fn text(
 async fn store(context: &Context, bytes: Bytes, until: Instant) -> Option<String> {
     let mut wait = Duration::from_millis(50);
     loop {
+        let placing = context.gc.placing().await;
         match context.blobs.put_bytes(bytes.clone()).await {
             Ok(stored) => {
                 context.gc.touch(stored.digest.as_str());
@@ -124,6 +126,7 @@ async fn store(context: &Context, bytes: Bytes, until: Instant) -> Option<String
             }
             Err(error) => tracing::warn!(error = %chain(&error), "the store did not take an output"),
         }
+        drop(placing);
         if Instant::now() >= until {
             return None;
         }
@@ -132,15 +135,20 @@ async fn store(context: &Context, bytes: Bytes, until: Instant) -> Option<String
     }
 }
 
-/// Leaves out results that the schema refuses: the whole status would be refused with them.
-fn writable_results(job: &Job, results: Vec<protocol::ResultPart>) -> Vec<protocol::ResultPart> {
+/// Leaves out results that the schema refuses, and says whether there were any: the whole status would be refused with
+/// them.
+fn writable_results(job: &Job, results: Vec<protocol::ResultPart>) -> (Vec<protocol::ResultPart>, bool) {
     let all = results.len();
-    let writable: Vec<_> = results.into_iter().filter(is_writable).take(MAX_RESULTS).collect();
+    let writable = writable(results);
     let dropped = all - writable.len();
     if dropped > 0 {
         tracing::warn!(execution = %job.key, uid = %job.run.uid, dropped, "results that cannot be written were left out");
     }
-    writable
+    (writable, dropped > 0)
+}
+
+fn writable(results: Vec<protocol::ResultPart>) -> Vec<protocol::ResultPart> {
+    results.into_iter().filter(is_writable).take(MAX_RESULTS).collect()
 }
 
 fn is_writable(part: &protocol::ResultPart) -> bool {
@@ -152,24 +160,29 @@ fn length_within(text: &str, characters: usize) -> bool {
     !text.is_empty() && text.chars().nth(characters).is_none()
 }
 
-async fn typed_results(
-    context: &Context,
+/// Long results go to the store. Those that it does not take are left out; the second answer says whether there
+/// were any.
+async fn typed_results<F>(
     results: Vec<protocol::ResultPart>,
-    until: Instant,
-) -> Vec<kinds::ResultPart> {
-    let mut used = 0;
-    let mut parts = Vec::new();
+    store: impl Fn(Bytes) -> F,
+) -> (Vec<kinds::ResultPart>, bool)
+where
+    F: Future<Output = Option<String>>,
+{
+    let (mut used, mut parts, mut missing) = (0, Vec::new(), false);
     for protocol::ResultPart { name, media_type, data } in results {
         let size = encoded_bytes(&data);
-        let (data, stored_as) = if used + size <= limits::INLINE_RESULTS_BYTES {
+        if used + size <= limits::INLINE_RESULTS_BYTES {
             used += size;
-            (data, None)
-        } else {
-            (String::new(), store(context, Bytes::from(data), until).await)
-        };
-        parts.push(kinds::ResultPart { name, media_type, data, stored_as });
+            parts.push(kinds::ResultPart { name, media_type, data, stored_as: None });
+            continue;
+        }
+        let stored_as = store(Bytes::from(data)).await;
+        missing |= stored_as.is_none();
+        let part = |stored_as| kinds::ResultPart { name, media_type, data: String::new(), stored_as };
+        parts.extend(stored_as.map(|digest| part(Some(digest))));
     }
-    parts
+    (parts, missing)
 }
 
 /// The files that a status can name, each with the executor's number of it, and what is left of the others.
@@ -251,27 +264,6 @@ fn skipped_file(file: &protocol::SkippedFile) -> SkippedFile {
         SkipReason::StoreFailed => kinds::SkipReason::StoreFailed,
     };
     SkippedFile { path: file.path.chars().take(PATH).collect(), reason }
-}
-
-/// The executor's name of a field → the name of the same field in the spec.
-pub(crate) fn renamed(failure: Failure) -> Failure {
-    const NAMES: [(&str, &str); 6] = [
-        ("inputs", "files"),
-        ("toolInputJson", "tool.inputJSON"),
-        ("variablesJson", "variablesJSON"),
-        ("limits.memoryBytes", "limits.memory"),
-        ("limits.fileBytes", "limits.outputFileBytes"),
-        ("limits.filesTotalBytes", "limits.outputFilesBytes"),
-    ];
-    let field = failure.field.map(|field| {
-        let known =
-            NAMES.iter().find_map(|(theirs, ours)| field.strip_prefix(theirs).map(|rest| (ours, rest)));
-        match known {
-            Some((ours, rest)) => format!("{ours}{rest}"),
-            None => field,
-        }
-    });
-    Failure { field, ..failure }
 }
 
 fn signed(number: u64) -> i64 {

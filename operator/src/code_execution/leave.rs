@@ -9,30 +9,37 @@ use crate::{
     context::Context,
     executor_client::Target,
     key::Key,
-    pool::{self, cache::PodEntry},
+    pool::{self, cache::PodEntry, reserve::Place},
 };
 
 /// How often an unwanted run is asked for its end, and for how long.
 const UNWANTED_RETRY: Duration = Duration::from_millis(20);
 const UNWANTED_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Gives back what it never used.
+/// Gives back what it never used: a place in the queue, or a pod, which goes when it cannot be used any more.
 pub(crate) fn release(context: &Arc<Context>, entry: &Entry) {
     let Ok(plan) = &entry.plan else { return };
-    let next = context.reserve.lock().leave(&plan.pool, &entry.uid);
+    let (next, unusable) = {
+        let mut reserve = context.reserve.lock();
+        let pod = match reserve.place(&plan.pool, &entry.uid) {
+            Some(Place::Granted(uid)) => Some((context.pods.get(&uid), uid)),
+            Some(Place::Waiting) | None => None,
+        };
+        match pod {
+            Some((pod, uid)) if !pod.as_ref().is_some_and(|pod| pod.usable()) => {
+                reserve.remove_pod(&plan.pool, &uid);
+                (None, pod)
+            }
+            _ => (reserve.leave(&plan.pool, &entry.uid), None),
+        }
+    };
+    if let Some(pod) = unusable {
+        pool::spend(context, &pod);
+    }
     if let Some(ticket) = next {
         context.execution_queue.push(ticket.key);
     }
     context.pool_queue.push(plan.pool.clone());
-}
-
-/// A pod that was sent nothing is free again, if it is still one that can be used.
-pub(crate) fn unused(context: &Arc<Context>, entry: &Entry, pod: &Arc<PodEntry>) {
-    if pod.usable() {
-        release(context, entry);
-    } else {
-        pool::spend(context, pod);
-    }
 }
 
 /// Lets the executor forget the outcome, so that it ends at once, and has the pod deleted.

@@ -111,7 +111,7 @@ async fn read_again(context: &Context, key: &Key, entry: &Entry) -> Result<Optio
     if fresh.uid != entry.uid || fresh.phase.is_terminal() {
         return Ok(None);
     }
-    Ok(Some(Entry { seen: entry.seen, attempts: entry.attempts, hiccups: entry.hiccups, ..fresh }))
+    Ok(Some(cache::read_again(entry, fresh)))
 }
 
 async fn files(context: &Context, key: &Key, entry: &Entry) -> Result<Inputs, Error> {

@@ -102,7 +102,7 @@ impl Job {
                 self.context.metrics.stage(Stage::Collect, began.elapsed());
                 let collected = Some(collected);
                 let started = progress.started.or_else(|| Some(self.context.clock.now()));
-                let failure = failure.map(collect::renamed);
+                let failure = failure.map(status::renamed);
                 Ending { reason, exit_code, signal, failure, started, place: None, collected }
             }
         };

@@ -40,6 +40,8 @@ pub(crate) struct Collected {
     pub(crate) stdout: OutputText,
     pub(crate) stderr: OutputText,
     pub(crate) results: Vec<ResultPart>,
+    /// The program gave more results than these.
+    pub(crate) results_truncated: bool,
     pub(crate) files: Vec<OutputFile>,
     pub(crate) files_stored_as: Option<String>,
     pub(crate) files_count: i32,
@@ -90,6 +92,27 @@ pub(crate) fn meaning(end: &End) -> (Reason, Option<i32>, Option<i32>, Option<Fa
             (reason, None, None, Some(Failure { cause, ..failure(field.clone(), message) }))
         }
     }
+}
+
+/// The executor's name of a field → the name of the same field in the spec.
+pub(crate) fn renamed(failure: Failure) -> Failure {
+    const NAMES: [(&str, &str); 6] = [
+        ("inputs", "files"),
+        ("toolInputJson", "tool.inputJSON"),
+        ("variablesJson", "variablesJSON"),
+        ("limits.memoryBytes", "limits.memory"),
+        ("limits.fileBytes", "limits.outputFileBytes"),
+        ("limits.filesTotalBytes", "limits.outputFilesBytes"),
+    ];
+    let field = failure.field.map(|field| {
+        let known =
+            NAMES.iter().find_map(|(theirs, ours)| field.strip_prefix(theirs).map(|rest| (ours, rest)));
+        match known {
+            Some((ours, rest)) => format!("{ours}{rest}"),
+            None => field,
+        }
+    });
+    Failure { field, ..failure }
 }
 
 /// A failure.
@@ -152,6 +175,7 @@ pub(crate) fn terminal(
         stdout: ran.then_some(collected.stdout),
         stderr: ran.then_some(collected.stderr),
         results: collected.results,
+        results_truncated: collected.results_truncated,
         files: collected.files,
         files_stored_as: collected.files_stored_as,
         files_count: (collected.files_count > 0).then_some(collected.files_count),
@@ -181,6 +205,7 @@ pub(crate) fn within_budget(mut status: CodeExecutionStatus) -> CodeExecutionSta
     status.files_skipped = Vec::new();
     status.isolation.truncate(16);
     if crds::size::check_status(&status).is_err() {
+        status.results_truncated |= !status.results.is_empty();
         status.results = Vec::new();
         status.files = Vec::new();
         let failure = status.failure.take().unwrap_or_default();

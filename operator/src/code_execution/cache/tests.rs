@@ -110,3 +110,14 @@ fn texts_that_were_let_go_do_not_come_back_with_the_next_event() {
     executions.apply(object("u", "2", "Queued"));
     assert!(executions.get(&key()).unwrap().program.is_none());
 }
+
+#[test]
+fn what_is_known_beside_the_object_stays_when_its_texts_are_read_again() {
+    let mut old = entry(object("u", "4", "Pending"));
+    old.waits();
+    (old.asked, old.maybe_queued, old.attempts, old.hiccups, old.cancel) = (true, true, 2, 3, true);
+    let fresh = read_again(&old, entry(object("u", "5", "Queued")));
+    assert!(fresh.program.is_some() && fresh.asked && fresh.maybe_queued && fresh.cancel);
+    assert_eq!((fresh.attempts, fresh.hiccups, fresh.seen), (2, 3, old.seen));
+    assert_eq!((fresh.version.as_str(), fresh.phase), ("5", ExecutionPhase::Queued));
+}

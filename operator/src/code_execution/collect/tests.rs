@@ -29,15 +29,27 @@ fn a_file_that_the_schema_refuses_is_skipped_and_the_others_keep_their_numbers()
     assert_eq!((kept.len(), skipped.len()), (MAX_FILES, 1));
 }
 
+fn long(name: &str) -> protocol::ResultPart {
+    let data = "x".repeat(limits::INLINE_RESULTS_BYTES);
+    protocol::ResultPart { name: name.to_owned(), media_type: "text/plain".to_owned(), data }
+}
+
 #[test]
-fn a_field_is_called_what_the_user_wrote() {
-    for (theirs, ours) in [
-        ("inputs[3].path", "files[3].path"),
-        ("toolInputJson", "tool.inputJSON"),
-        ("args[0]", "args[0]"),
-        ("limits.memoryBytes", "limits.memory"),
-    ] {
-        let failure = Failure { field: Some(theirs.to_owned()), ..Failure::default() };
-        assert_eq!(renamed(failure).field.as_deref(), Some(ours));
+fn more_results_than_the_schema_takes_are_left_out() {
+    assert_eq!(writable(vec![long("a"); MAX_RESULTS]).len(), MAX_RESULTS);
+    assert_eq!(writable(vec![long("a"); MAX_RESULTS + 1]).len(), MAX_RESULTS);
+}
+
+#[tokio::test]
+async fn a_result_that_the_store_does_not_take_is_left_out_and_that_is_said() {
+    let short = protocol::ResultPart { data: "1".to_owned(), ..long("short") };
+    for (stored, names, missing) in
+        [(None, vec!["short"], true), (Some("digest".to_owned()), vec!["long", "short"], false)]
+    {
+        let results = vec![long("long"), short.clone()];
+        let (parts, left_out) = typed_results(results, |_| std::future::ready(stored.clone())).await;
+        assert_eq!(parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), names);
+        assert!(parts.iter().all(|part| part.data.is_empty() == part.stored_as.is_some()));
+        assert_eq!(left_out, missing);
     }
 }

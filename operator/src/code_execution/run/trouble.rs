@@ -3,7 +3,7 @@
 use crds::Reason;
 
 use super::super::{
-    collect, inputs,
+    inputs,
     status::{self, Ending},
 };
 use crate::executor_client::CallError;
@@ -40,7 +40,7 @@ pub(super) fn cancelled() -> Ending {
 /// The executor will not run it, whichever is asked.
 pub(super) fn invalid(error: CallError) -> Ending {
     let failure = match error {
-        CallError::Refused(body) => collect::renamed(status::failure(body.field.clone(), &body.message)),
+        CallError::Refused(body) => status::renamed(status::failure(body.field.clone(), &body.message)),
         other => status::failure(None, &other.to_string()),
     };
     Ending::without_run(Reason::Invalid, failure)

@@ -101,3 +101,35 @@ fn the_record_of_skipped_files_is_bounded() {
     assert_eq!(skipped(vec![file(10); 100]).len(), limits::SKIPPED_FILES);
     assert!(skipped(vec![file(4000); 64]).len() < 5);
 }
+
+#[test]
+fn a_field_is_called_what_the_user_wrote() {
+    for (theirs, ours) in [
+        ("inputs[3].path", "files[3].path"),
+        ("toolInputJson", "tool.inputJSON"),
+        ("args[0]", "args[0]"),
+        ("limits.memoryBytes", "limits.memory"),
+    ] {
+        let failure = Failure { field: Some(theirs.to_owned()), ..Failure::default() };
+        assert_eq!(renamed(failure).field.as_deref(), Some(ours));
+    }
+}
+
+#[test]
+fn results_that_are_missing_are_said_to_be() {
+    let part = ResultPart {
+        name: "a".to_owned(),
+        media_type: "b".to_owned(),
+        data: "x".repeat(2 * 1024 * 1024),
+        stored_as: None,
+    };
+    let ended = |collected| {
+        let ending =
+            Ending { collected: Some(collected), ..Ending::without_run(Reason::Lost, failure(None, "")) };
+        within_budget(terminal(&ending, None, 0, at(1)))
+    };
+    assert!(!ended(Collected::default()).results_truncated);
+    assert!(ended(Collected { results_truncated: true, ..Collected::default() }).results_truncated);
+    let too_large = ended(Collected { results: vec![part], ..Collected::default() });
+    assert!(too_large.results.is_empty() && too_large.results_truncated);
+}
