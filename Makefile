@@ -77,11 +77,15 @@ cluster-down: ## End it, and remove all it has made but target/cluster
 cluster-check: cluster-up ## Check that it works, that pod traffic stays here, that it recovers
 	@tests/cluster/cluster.sh check
 
-# Tests drive the API with kubectl as people do. Where there is none it is built from its own module.
+# Tests drive the API with kubectl as people do, and compare what it says: its version is pinned, and where another one
+# or none is found it is built from its own module.
+KUBECTL_HERE = $(shell kubectl version --client -o yaml 2>/dev/null | sed -n 's/^  gitVersion: //p')
+
 tools:
-	@if command -v kubectl >/dev/null; then :; \
+	@if [ "$(KUBECTL_HERE)" = "$(KUBECTL_VERSION)" ]; then :; \
 	elif command -v go >/dev/null; then $(MAKE) --no-print-directory target/tools/kubectl; \
-	else echo "The tests need kubectl, and there is no Go to build it: install one of the two." >&2; exit 1; fi
+	else echo "The tests need kubectl $(KUBECTL_VERSION), and there is no Go to build it: install one of the two." >&2; \
+	    exit 1; fi
 
 target/tools/kubectl: tests/cluster/kubectl/main.go tests/cluster/go.mod tests/cluster/go.sum
 	@echo "building kubectl $(KUBECTL_VERSION), a few minutes the first time"
