@@ -103,8 +103,17 @@ fn member(key: &str, value: Value, names: &Names) -> Value {
     match (key, &value) {
         ("resourceVersion", Value::String(version)) if !version.is_empty() => "<version>".into(),
         ("continue", Value::String(token)) if !token.is_empty() => "<continue>".into(),
+        ("cells", Value::Array(cells)) => cells.iter().map(|one| cell(one, names)).collect(),
         ("resources", Value::Array(_)) => sorted(self::value(value, names)),
         _ => self::value(value, names),
+    }
+}
+
+/// A cell of a table: it may be an age.
+fn cell(cell: &Value, names: &Names) -> Value {
+    match cell {
+        Value::String(text) => AGE.replace_all(&bare(text, names), "<age>").into(),
+        other => other.clone(),
     }
 }
 
