@@ -214,13 +214,7 @@ impl Cluster {
         ours.then(|| top.join("tests/cluster/cluster.sh"))
     }
 
-    /// The namespace of the tenant.
-    #[must_use]
-    pub fn tenant(&self) -> &str {
-        &self.tenant
-    }
-
-    /// kubectl, as an admin, in the namespace of the operators.
+    /// The namespace of the operators.
     #[must_use]
     pub fn system(&self) -> String {
         format!("{}-system", self.tenant)

@@ -16,7 +16,7 @@ use protocol::{FileEntry, Outcome, SkipReason, Stream, StreamSummary};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    chain, output, produced,
+    output, produced,
     run::Job,
     status::{self, Collected},
 };
@@ -124,7 +124,9 @@ async fn store(context: &Context, bytes: Bytes, until: Instant) -> Option<String
                 context.gc.touch(stored.digest.as_str());
                 return Some(stored.digest.to_string());
             }
-            Err(error) => tracing::warn!(error = %chain(&error), "the store did not take an output"),
+            Err(error) => {
+                tracing::warn!(error = %telemetry::with_causes(&error), "the store did not take an output");
+            }
         }
         drop(placing);
         if Instant::now() >= until {

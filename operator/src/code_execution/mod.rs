@@ -100,7 +100,7 @@ async fn failed(context: &Arc<Context>, key: &Key, error: &Error) -> Duration {
     if error.is_conflict() {
         refresh(context, key).await;
     } else {
-        tracing::warn!(execution = %key, error = %chain(error), "a step failed and is tried again");
+        tracing::warn!(execution = %key, error = %telemetry::with_causes(error), "a step failed and is tried again");
     }
     context.execution_backoff.next(key.clone(), error.retry())
 }
@@ -150,15 +150,4 @@ pub(crate) fn deleted(context: &Arc<Context>, key: &Key) {
     if let Some(entry) = context.executions.remove(key) {
         leave::abandon(context, key, &entry);
     }
-}
-
-/// An error with its sources, for the log.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

@@ -15,7 +15,7 @@ use protocol::{ErrorCode, FileEntry};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{chain, run::Job};
+use super::run::Job;
 use crate::{
     executor_client::{CallError, Content, Target},
     key::Key,
@@ -138,7 +138,7 @@ fn log(job: &Job, part: Part, attempt: u32, error: &ProducedError, again: bool) 
         step = ?part,
         attempt,
         again,
-        error = %chain(error),
+        error = %telemetry::with_causes(error),
         "a changed file could not be kept"
     );
 }

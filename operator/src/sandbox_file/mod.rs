@@ -47,7 +47,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
                 Error::Store(_) => Retry::Soon,
             };
             if retry != Retry::AtOnce {
-                tracing::warn!(file = %key, error = %crate::code_execution::chain(&error), "a step failed and is tried again");
+                tracing::warn!(file = %key, error = %telemetry::with_causes(&error), "a step failed and is tried again");
             }
             Some(context.file_backoff.next(key, retry))
         }

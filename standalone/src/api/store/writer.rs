@@ -6,7 +6,7 @@
 //! reached the disk shows only when the file is opened again. So nothing is accepted any more, and who runs the
 //! API is told why.
 
-use std::{collections::HashMap, error::Error, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -173,7 +173,7 @@ impl Writer {
             })
             .collect();
         self.disk.commit(&records, version).map_err(|error| {
-            let cause: Arc<str> = with_causes(&error).into();
+            let cause: Arc<str> = telemetry::with_causes(&error).into();
             tracing::error!(error = %cause, "a commit failed; nothing is accepted any more");
             self.failure.send_replace(Some(Arc::clone(&cause)));
             WriteError::Storage(cause)
@@ -188,11 +188,6 @@ impl Writer {
         drop(state);
         self.latest.send_replace(version);
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let all = std::iter::successors(Some(error), |&error| error.source());
-    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The optimistic lock.
