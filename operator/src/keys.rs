@@ -40,6 +40,8 @@ pub(crate) struct Keys {
     pub(crate) current: SigningKey,
     /// What executors accept, as they read it from their environment.
     pub(crate) public: String,
+    /// Whether this process made them, so that no operator can have signed anything before.
+    pub(crate) made: bool,
 }
 
 /// Reads the keys, or makes them when there are none.
@@ -49,7 +51,7 @@ pub(crate) async fn load(client: Client, namespace: &str) -> Result<Keys, KeysEr
         return parse(&secret);
     }
     match api.create(&PostParams::default(), &fresh()?).await {
-        Ok(secret) => parse(&secret),
+        Ok(secret) => Ok(Keys { made: true, ..parse(&secret)? }),
         // Another operator was faster; both must use the same key.
         Err(kube::Error::Api(status)) if status.code == 409 => {
             parse(&api.get(SECRET).await.map_err(KeysError::Api)?)
@@ -76,7 +78,7 @@ fn parse(secret: &Secret) -> Result<Keys, KeysError> {
     let previous = entry(secret, PREVIOUS)?;
     let all = [Some(current.public()), previous.map(|key| key.public())];
     let public: Vec<String> = all.into_iter().flatten().collect();
-    Ok(Keys { current, public: public.join(",") })
+    Ok(Keys { current, public: public.join(","), made: false })
 }
 
 fn entry(secret: &Secret, name: &'static str) -> Result<Option<SigningKey>, KeysError> {

@@ -106,7 +106,7 @@ impl Operator {
             .await
             .map_err(|error| OperatorError::Keys(error.into()))?;
         let term = Term::new(keys.current.clone(), config.timings.token, config.clock.clone());
-        let election = Election::new(&config, client.clone(), term.clone());
+        let election = Election::new(&config, client.clone(), term.clone(), keys.made);
         let lease = tokio::select! {
             lease = election.acquire() => lease.map_err(|error| OperatorError::Lease(error.into()))?,
             error = first_end(&mut tasks) => return Err(error),

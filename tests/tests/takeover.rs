@@ -173,16 +173,20 @@ async fn a_leader_that_slept_through_its_lease_starts_nothing_when_it_wakes() {
 async fn a_lease_that_is_deleted_starts_nothing_twice() {
     let mut bed = bed().await;
     let mut standby = bed.cluster.operator(&[]);
-    for _ in 0..3 {
-        let system = bed.cluster.system();
-        let _ = bed.cluster.kubectl().run(&["delete", "lease", "-n", &system, "--all"], "");
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        // A leader that has lost its lease ends, and whoever runs it starts it again, as a cluster does.
-        for operator in [&mut bed.leader, &mut standby] {
-            if operator.has_ended() {
-                *operator = bed.cluster.operator(&[]);
+    for _ in 0..2 {
+        let (old, system) = (bed.holder(), bed.cluster.system());
+        bed.cluster.kubectl().run(&["delete", "lease", "-n", &system, "--all"], "");
+        eventually("another leader", async || {
+            // A leader that has lost its lease ends, and whoever runs it starts it again, as a cluster does.
+            for operator in [&mut bed.leader, &mut standby] {
+                if operator.has_ended() {
+                    *operator = bed.cluster.operator(&[]);
+                }
             }
-        }
+            let now = bed.holder();
+            (!now.is_empty() && now != old).then_some(())
+        })
+        .await;
     }
     bed.check(COUNT);
 }

@@ -41,6 +41,7 @@ pub(crate) struct Election {
     namespace: String,
     identity: String,
     alone: bool,
+    first: bool,
     duration: Duration,
     renew: Duration,
     clock: Clock,
@@ -48,13 +49,15 @@ pub(crate) struct Election {
 }
 
 impl Election {
-    pub(crate) fn new(config: &OperatorConfig, client: Client, term: Term) -> Self {
+    /// `first` says that no operator has led here before.
+    pub(crate) fn new(config: &OperatorConfig, client: Client, term: Term, first: bool) -> Self {
         Self {
             api: Api::namespaced(client.clone(), &config.operator_namespace),
             client,
             namespace: config.operator_namespace.clone(),
             identity: config.identity.clone(),
             alone: config.sole_operator,
+            first,
             duration: config.timings.lease,
             renew: config.timings.lease_renew,
             clock: config.clock.clone(),
@@ -65,15 +68,23 @@ impl Election {
     /// Waits until this process is the leader. The answer is the Lease as it was written.
     pub(crate) async fn acquire(&self) -> Result<Lease, ElectionError> {
         let mut seen: Option<(String, Instant)> = None;
+        let mut first = self.first;
         loop {
             let read = self.api.get_opt(NAME).await.map_err(ElectionError::Api)?;
+            first &= read.is_none();
             let version = read.as_ref().and_then(|l| l.metadata.resource_version.clone()).unwrap_or_default();
             let since = match &seen {
                 Some((old, since)) if *old == version => *since,
                 _ => Instant::now(),
             };
             seen = Some((version.clone(), since));
-            match lease::next_move(read.as_ref(), &self.identity, since.elapsed(), self.alone) {
+            let candidate = lease::Candidate {
+                identity: &self.identity,
+                alone: self.alone,
+                first,
+                duration: self.duration,
+            };
+            match lease::next_move(read.as_ref(), candidate, since.elapsed(), self.clock.now()) {
                 Move::Take { epoch } => {
                     if let Some(lease) = self.write(read.as_ref(), epoch).await? {
                         return Ok(lease);

@@ -19,10 +19,39 @@ pub(crate) enum Move {
     Wait(Duration),
 }
 
+/// Who wants the Lease.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate<'a> {
+    pub(crate) identity: &'a str,
+    /// No other operator can run, so whoever is named as the holder is dead.
+    pub(crate) alone: bool,
+    /// No operator has led here before.
+    pub(crate) first: bool,
+    /// How long a lease lasts.
+    pub(crate) duration: Duration,
+}
+
 /// What a candidate does. `unchanged` is how long this candidate has seen the Lease as it is: the holder's clock
 /// is not trusted for the end of the lease, only our own waiting is.
-pub(crate) fn next_move(lease: Option<&Lease>, identity: &str, unchanged: Duration, alone: bool) -> Move {
-    let Some(lease) = lease else { return Move::Take { epoch: 1 } };
+///
+/// A Lease that is not there may have been deleted under a leader, who learns of it with its next renewal. So its
+/// absence is waited out as if somebody held it. The epoch of the Lease before is not known then either; the clock's
+/// seconds are ahead of it, because leaders that follow each other raise it by one and need longer than a second.
+pub(crate) fn next_move(
+    lease: Option<&Lease>,
+    candidate: Candidate<'_>,
+    unchanged: Duration,
+    now: DateTime<Utc>,
+) -> Move {
+    let Candidate { identity, alone, first, duration } = candidate;
+    let wait_or_take = |duration: Duration, epoch| match duration.checked_sub(unchanged) {
+        Some(left) if !left.is_zero() => Move::Wait(left),
+        _ => Move::Take { epoch },
+    };
+    let Some(lease) = lease else {
+        let epoch = u64::try_from(now.timestamp()).unwrap_or(0).max(1);
+        return wait_or_take(if alone || first { Duration::ZERO } else { duration }, epoch);
+    };
     let epoch = epoch(lease).saturating_add(1);
     let spec = lease.spec.as_ref();
     let holder = spec.and_then(|s| s.holder_identity.as_deref()).unwrap_or_default();
@@ -30,10 +59,7 @@ pub(crate) fn next_move(lease: Option<&Lease>, identity: &str, unchanged: Durati
         return Move::Take { epoch };
     }
     let seconds = spec.and_then(|s| s.lease_duration_seconds).unwrap_or(0).max(0).unsigned_abs();
-    match Duration::from_secs(u64::from(seconds)).checked_sub(unchanged) {
-        Some(left) if !left.is_zero() => Move::Wait(left),
-        _ => Move::Take { epoch },
-    }
+    wait_or_take(Duration::from_secs(u64::from(seconds)), epoch)
 }
 
 /// The epoch that is stored in a Lease; 0 when there is none.
@@ -90,6 +116,10 @@ fn micro_time(now: DateTime<Utc>) -> MicroTime {
 mod tests {
     use super::*;
 
+    const NOW: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
+    const ME: Candidate<'static> =
+        Candidate { identity: "me", alone: false, first: false, duration: Duration::from_secs(15) };
+
     fn lease(holder: &str) -> Lease {
         held(None, "carrel-operator", holder, 7, Duration::from_secs(15), DateTime::UNIX_EPOCH)
     }
@@ -97,12 +127,25 @@ mod tests {
     #[test]
     fn a_lease_is_taken_when_it_is_free_ours_or_unchanged_for_its_whole_duration() {
         let ago = Duration::from_secs;
-        assert_eq!(next_move(None, "me", ago(0), false), Move::Take { epoch: 1 });
-        assert_eq!(next_move(Some(&lease("me")), "me", ago(0), false), Move::Take { epoch: 8 });
-        assert_eq!(next_move(Some(&released(lease("you"))), "me", ago(0), false), Move::Take { epoch: 8 });
-        assert_eq!(next_move(Some(&lease("you")), "me", ago(10), false), Move::Wait(ago(5)));
-        assert_eq!(next_move(Some(&lease("you")), "me", ago(15), false), Move::Take { epoch: 8 });
-        assert_eq!(next_move(Some(&lease("you")), "me", ago(0), true), Move::Take { epoch: 8 });
+        let next = |lease: Option<Lease>, unchanged| next_move(lease.as_ref(), ME, unchanged, NOW);
+        assert_eq!(next(Some(lease("me")), ago(0)), Move::Take { epoch: 8 });
+        assert_eq!(next(Some(released(lease("you"))), ago(0)), Move::Take { epoch: 8 });
+        assert_eq!(next(Some(lease("you")), ago(10)), Move::Wait(ago(5)));
+        assert_eq!(next(Some(lease("you")), ago(15)), Move::Take { epoch: 8 });
+        let alone = Candidate { alone: true, ..ME };
+        assert_eq!(next_move(Some(&lease("you")), alone, ago(0), NOW), Move::Take { epoch: 8 });
+    }
+
+    #[test]
+    fn a_lease_that_is_not_there_is_made_when_a_leader_that_had_it_must_have_ended() {
+        let ago = Duration::from_secs;
+        let take = Move::Take { epoch: 1_700_000_000 };
+        assert_eq!(next_move(None, ME, ago(0), NOW), Move::Wait(ago(15)));
+        assert_eq!(next_move(None, ME, ago(15), NOW), take);
+        assert_eq!(next_move(None, Candidate { alone: true, ..ME }, ago(0), NOW), take);
+        assert_eq!(next_move(None, Candidate { first: true, ..ME }, ago(0), NOW), take);
+        let held = next_move(Some(&lease("you")), Candidate { first: true, ..ME }, ago(0), NOW);
+        assert_eq!(held, Move::Wait(ago(15)));
     }
 
     #[test]
