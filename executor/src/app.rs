@@ -1,10 +1,10 @@
 //! What all requests share: the configuration, the one slot for a run, the probe's answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::http::HeaderMap;
 use parking_lot::Mutex;
-use protocol::{Claims, Inventory, Method, PROTOCOL_VERSION, Readiness};
+use protocol::{Claims, Inventory, Method, PROTOCOL_VERSION, Readiness, RunState};
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,6 +25,8 @@ pub(crate) struct App {
     pub config: Config,
     registry: Mutex<Registry>,
     probe: watch::Sender<Probe>,
+    /// When the operator was last heard, or first had a reason to ask.
+    heard: Mutex<Instant>,
     /// Told whenever the executor may have become free to go.
     pub released: Notify,
     /// Open connections, and the order to finish them.
@@ -38,6 +40,7 @@ impl App {
             config,
             registry: Mutex::default(),
             probe: watch::Sender::new(Probe::Pending),
+            heard: Mutex::new(Instant::now()),
             released: Notify::new(),
             connections: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -62,7 +65,13 @@ impl App {
             unix_milliseconds(),
         )?;
         registry.raise_epoch(claims.epoch);
+        self.hear();
         Ok(claims)
+    }
+
+    /// The operator asked, takes an answer, or has a reason to ask from now on.
+    pub(crate) fn hear(&self) {
+        *self.heard.lock() = Instant::now();
     }
 
     /// The held run of that uid.
@@ -98,13 +107,14 @@ impl App {
 
     /// Refuses starts from now on.
     pub(crate) fn drain(&self) {
+        self.hear();
         self.registry.lock().drain();
         self.released.notify_one();
     }
 
-    /// Whether nothing is held any more and nothing will be.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.registry.lock().is_drained()
+    /// What is held, and since when the operator was not heard.
+    pub(crate) fn awaited(&self) -> (Option<RunState>, Instant) {
+        (self.registry.lock().state(), *self.heard.lock())
     }
 
     pub(crate) fn readiness(&self) -> Readiness {
@@ -129,5 +139,39 @@ impl App {
             isolation: run::isolation(),
             runs: registry.runs(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use protocol::{SigningKey, token};
+
+    use super::*;
+
+    fn headers(pod_uid: &str) -> HeaderMap {
+        let key = SigningKey::from_seed("k", &[1; 32]).unwrap();
+        let claims = Claims {
+            key_id: "k".to_owned(),
+            method: Method::Inventory,
+            execution_uid: None,
+            pod_uid: pod_uid.to_owned(),
+            epoch: 1,
+            expires_unix_milliseconds: unix_milliseconds() + 30_000,
+        };
+        let token = HeaderValue::try_from(token::sign(&key, &claims)).unwrap();
+        HeaderMap::from_iter([(token::HEADER.parse().unwrap(), token)])
+    }
+
+    #[test]
+    fn who_may_ask_is_heard_and_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = App::new(Config::new(crate::config::tests::args(dir.path())).unwrap());
+        let (held, before) = app.awaited();
+        assert_eq!(held, None);
+        assert!(app.authorize(&headers("another"), Method::Inventory, None).is_err());
+        assert_eq!(app.awaited().1, before);
+        app.authorize(&headers("p"), Method::Inventory, None).unwrap();
+        assert!(app.awaited().1 > before);
     }
 }

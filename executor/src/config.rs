@@ -7,6 +7,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use protocol::{KeyError, PublicKeys};
@@ -38,6 +39,10 @@ pub struct Args {
     /// The file that becomes the container's termination message; written only where it exists.
     #[arg(long, env = "CARREL_TERMINATION_LOG", default_value = protocol::TERMINATION_LOG)]
     pub termination_log: PathBuf,
+    /// How long a draining executor keeps a finished outcome that nobody asks for. Ten minutes are long enough for
+    /// an operator that restarts; a lease is taken over in less than one.
+    #[arg(long, env = "CARREL_OUTCOME_PATIENCE_MILLISECONDS", default_value_t = 600_000)]
+    pub outcome_patience_milliseconds: u64,
     /// Standard input is a pipe held by the parent: at its end kill everything and exit.
     #[arg(long)]
     pub lifeline: bool,
@@ -82,6 +87,7 @@ pub(crate) struct Config {
     pub path: OsString,
     pub mpl_config_dir: Option<PathBuf>,
     pub termination_log: PathBuf,
+    pub outcome_patience: Duration,
     pub lifeline: bool,
 }
 
@@ -95,6 +101,7 @@ impl Config {
             python,
             mpl_config_dir,
             termination_log,
+            outcome_patience_milliseconds,
             lifeline,
         } = args;
         if pod_uid.is_empty() {
@@ -117,6 +124,7 @@ impl Config {
             path: search,
             mpl_config_dir,
             termination_log,
+            outcome_patience: Duration::from_millis(outcome_patience_milliseconds),
             lifeline,
         })
     }
@@ -136,10 +144,10 @@ fn is_program(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn args(state: &Path) -> Args {
+    pub(crate) fn args(state: &Path) -> Args {
         let key = protocol::SigningKey::from_seed("k", &[1; 32]).unwrap();
         Args {
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -149,6 +157,7 @@ mod tests {
             python: "python3".into(),
             mpl_config_dir: None,
             termination_log: state.join("none"),
+            outcome_patience_milliseconds: 1,
             lifeline: false,
         }
     }

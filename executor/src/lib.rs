@@ -20,6 +20,7 @@ mod beneath;
 mod body;
 mod clock;
 mod config;
+mod draining;
 mod error;
 mod frames;
 mod held;

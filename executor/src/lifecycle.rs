@@ -1,21 +1,32 @@
-//! How an executor ends: by SIGTERM when nothing is held any more, or at once when its parent is gone.
+//! How an executor ends: by SIGTERM when nothing is held any more or nobody asks for it (`draining.rs`), or at once
+//! when its parent is gone.
 
-use std::{io, io::Read as _};
+use std::{io, io::Read as _, time::Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{app::App, run::kill};
+use crate::{
+    app::App,
+    draining::{self, Next},
+    run::kill,
+};
 
-/// Waits for SIGTERM, refuses starts from then on, and returns when the last outcome is acknowledged.
+/// Waits for SIGTERM, refuses starts from then on, and returns when the last outcome is acknowledged or given up.
 pub(crate) async fn until_drained(app: &App) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     terminate.recv().await;
     tracing::info!("draining");
     app.drain();
-    while !app.is_drained() {
-        app.released.notified().await;
+    loop {
+        let (held, heard) = app.awaited();
+        match draining::next(held, heard, app.config.outcome_patience, Instant::now()) {
+            Next::Leave => break tracing::info!("drained"),
+            Next::GiveUp => break tracing::warn!("nobody asks for the outcome; it is given up"),
+            Next::AwaitEnd => app.released.notified().await,
+            // Early or late, what to do is decided anew.
+            Next::AwaitOperator(left) => drop(tokio::time::timeout(left, app.released.notified()).await),
+        }
     }
-    tracing::info!("drained");
     Ok(())
 }
 

@@ -78,8 +78,12 @@ impl Registry {
         matches!(self.slot, Slot::Vacant)
     }
 
-    pub(crate) fn is_drained(&self) -> bool {
-        self.draining && !matches!(self.slot, Slot::Held(_))
+    /// The state of the run that is held.
+    pub(crate) fn state(&self) -> Option<RunState> {
+        match &self.slot {
+            Slot::Held(run) => Some(run.state()),
+            Slot::Vacant | Slot::Spent => None,
+        }
     }
 
     pub(crate) fn held(&self, uid: &str) -> Option<Arc<HeldRun>> {
@@ -231,19 +235,19 @@ mod tests {
         let Ok(Claimed::New(run)) = claim(&mut registry, "a") else { panic!() };
         registry.drain();
         assert!(matches!(claim(&mut registry, "a"), Ok(Claimed::Held(_))));
-        assert!(!registry.is_drained());
+        assert_eq!(registry.state(), Some(RunState::Running));
         finish(&run);
-        assert!(!registry.is_drained());
+        assert_eq!(registry.state(), Some(RunState::Finished));
         registry.acknowledge("a").unwrap();
-        assert!(registry.is_drained());
+        assert_eq!(registry.state(), None);
     }
 
     #[test]
-    fn draining_while_vacant_refuses_everything_and_is_done() {
+    fn draining_while_vacant_refuses_everything_and_holds_nothing() {
         let mut registry = Registry::default();
         registry.drain();
         assert_eq!(claim(&mut registry, "a").unwrap_err(), ClaimError::Draining);
-        assert!(registry.is_drained());
+        assert_eq!(registry.state(), None);
     }
 
     #[test]

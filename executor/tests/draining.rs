@@ -40,6 +40,41 @@ async fn a_draining_executor_finishes_its_run_and_keeps_the_outcome_until_acknow
 }
 
 #[tokio::test]
+async fn an_outcome_that_nobody_asks_for_does_not_keep_a_draining_executor() {
+    // No patience at all, so that each wait below could be the one that ends too early.
+    let mut executor = Executor::start_with(|command| {
+        command.args(["--outcome-patience-milliseconds", "0"]);
+    })
+    .await;
+    let code =
+        "import os, time\nopen('up', 'w').write('1\\n')\nwhile not os.path.exists('go'): time.sleep(0.005)";
+    let token = signed(Method::Execute, Some(UID));
+    let bytes = Body::from(body(&python(code), &[]));
+    drop(executor.open(Verb::PUT, &routes::execution(UID), Some(&token), bytes).await);
+    executor.wait_for_file("up").await;
+    executor.signal(Signal::SIGTERM);
+    // The program runs, so the executor stays, also when it is asked again and again.
+    executor.until(async || executor.inventory().await.draining).await;
+    assert!(!executor.has_exited());
+    fs::write(executor.workspace().join("go"), "").unwrap();
+    assert_eq!(executor.exit_code().await, Some(0));
+    assert!(executor.log.lock().iter().any(|line| line.contains("given up")), "{:?}", executor.log.lock());
+}
+
+#[tokio::test]
+async fn an_executor_that_does_not_drain_keeps_an_outcome_that_nobody_asks_for() {
+    let mut executor = Executor::start_with(|command| {
+        command.env("CARREL_OUTCOME_PATIENCE_MILLISECONDS", "0");
+    })
+    .await;
+    executor.run("print('kept')").await.ok();
+    assert_eq!(executor.attach(UID).await.ok().stdout(), "kept\n");
+    assert!(!executor.has_exited());
+    executor.signal(Signal::SIGTERM);
+    assert_eq!(executor.exit_code().await, Some(0));
+}
+
+#[tokio::test]
 async fn an_interpreter_that_does_not_work_means_never_ready_and_no_start() {
     let dir = TempDir::new().unwrap();
     let fake = dir.path().join("python3");

@@ -11,6 +11,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use futures::StreamExt as _;
 use protocol::Method;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
@@ -34,7 +35,9 @@ pub(crate) async fn get(
     let (file, size) = files.open(index).map_err(ApiError::Internal)?.ok_or(ApiError::UnknownFile)?;
     // Never more than was announced, even if the file could still grow.
     let reader = tokio::fs::File::from_std(file).take(size);
-    let body = Body::from_stream(ReaderStream::with_capacity(reader, CHUNK_BYTES));
+    // Who takes a large file slowly is still there.
+    let chunks = ReaderStream::with_capacity(reader, CHUNK_BYTES).inspect(move |_| app.hear());
+    let body = Body::from_stream(chunks);
     let headers = [(CONTENT_LENGTH, size.to_string()), (CONTENT_TYPE, "application/octet-stream".to_owned())];
     Ok((headers, body).into_response())
 }

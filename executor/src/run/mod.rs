@@ -105,6 +105,7 @@ pub(crate) fn start(app: Arc<App>, run: Arc<HeldRun>, request: ValidRequest, bod
             }
         };
         tracing::info!(uid = run.uid, end = ?outcome.end, timings = ?outcome.timings, "ended");
+        app.hear();
         run.frames.end(outcome);
         app.released.notify_one();
     });
