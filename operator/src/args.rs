@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::Parser;
+use clap::{Parser, builder::NonEmptyStringValueParser};
 
-use crate::config::{Namespaces, OperatorConfig};
+use crate::config::{FrontTokens, Namespaces, OperatorConfig};
 
 /// Runs the operator against the cluster of the environment.
 #[derive(Debug, Parser)]
@@ -37,6 +37,14 @@ pub struct Args {
     /// Write no events on pools.
     #[arg(long, env = "CARREL_NO_EVENTS")]
     no_events: bool,
+    /// A Secret to make, in the operator's namespace, with a bearer token of the HTTP front for each identity.
+    #[arg(long, env = "CARREL_TOKEN_SECRET", value_parser = NonEmptyStringValueParser::new(),
+        requires = "token_identities")]
+    token_secret: Option<String>,
+    /// Who gets a token there, separated by commas. Who has one keeps it.
+    #[arg(long, env = "CARREL_TOKEN_IDENTITIES", value_delimiter = ',',
+        value_parser = NonEmptyStringValueParser::new())]
+    token_identities: Vec<String>,
 }
 
 impl Args {
@@ -53,6 +61,8 @@ impl Args {
             internal_listen: _,
             admin_listen: _,
             no_events,
+            token_secret,
+            token_identities,
         } = self;
         let namespaces =
             if namespaces.is_empty() { Namespaces::All } else { Namespaces::Only(namespaces.clone()) };
@@ -63,6 +73,9 @@ impl Args {
             executor_image: executor_image.clone(),
             host_users: user_namespaces.map(|own| !own),
             events: !no_events,
+            front_tokens: token_secret
+                .clone()
+                .map(|secret| FrontTokens { secret, identities: token_identities.clone() }),
             ..OperatorConfig::default()
         }
     }
@@ -89,6 +102,17 @@ mod tests {
         assert_eq!(parse(&[]).namespaces, Namespaces::All);
         let two = Namespaces::Only(vec!["a".to_owned(), "b".to_owned()]);
         assert_eq!(parse(&["--namespaces=a,b"]).namespaces, two);
+    }
+
+    #[test]
+    fn tokens_are_made_only_in_a_secret_that_is_named_and_for_somebody() {
+        assert_eq!(parse(&[]).front_tokens, None);
+        let tokens = parse(&["--token-secret=t", "--token-identities=a,b"]).front_tokens.unwrap();
+        assert_eq!((tokens.secret.as_str(), tokens.identities), ("t", vec!["a".to_owned(), "b".to_owned()]));
+        let needed = ["carrel-operator", "--executor-image=e", "--blobs-dir=/b"];
+        for wrong in [&["--token-secret=t"][..], &["--token-secret=", "--token-identities=a"]] {
+            assert!(Args::try_parse_from(needed.iter().chain(wrong)).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

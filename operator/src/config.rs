@@ -16,6 +16,15 @@ pub enum Namespaces {
     Only(Vec<String>),
 }
 
+/// Bearer tokens of the HTTP front that the operator makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrontTokens {
+    /// The Secret, in the operator's own namespace.
+    pub secret: String,
+    /// Who gets a token.
+    pub identities: Vec<String>,
+}
+
 /// Everything an operator must be told.
 #[derive(Debug, Clone)]
 pub struct OperatorConfig {
@@ -39,6 +48,8 @@ pub struct OperatorConfig {
     pub executor_env: Vec<(String, String)>,
     /// Whether events are written on pools.
     pub events: bool,
+    /// The front's tokens, when the operator is to make them.
+    pub front_tokens: Option<FrontTokens>,
     /// Durations that tests may shorten.
     pub timings: Timings,
     /// The time of day.
@@ -58,6 +69,7 @@ impl Default for OperatorConfig {
             executor_python: None,
             executor_env: Vec::new(),
             events: true,
+            front_tokens: None,
             timings: Timings::default(),
             clock: Clock::system(),
         }

@@ -2,14 +2,11 @@
 //!
 //! Rotation is a matter of writing the Secret: what is `current` signs, what is `previous` is still accepted.
 
-use std::collections::BTreeMap;
-
-use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
-};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
 use protocol::SigningKey;
+
+use crate::secrets;
 
 /// The Secret's name.
 pub(crate) const SECRET: &str = "carrel-executor-keys";
@@ -21,7 +18,7 @@ const PREVIOUS: &str = "previous";
 pub(crate) enum KeysError {
     /// The Secret could not be read or made.
     #[error("the Secret {SECRET} could not be read or made")]
-    Api(#[source] kube::Error),
+    Api(#[from] kube::Error),
     /// The system gives no random bytes.
     #[error("there are no random bytes for a key")]
     Random(#[source] getrandom::Error),
@@ -47,17 +44,8 @@ pub(crate) struct Keys {
 /// Reads the keys, or makes them when there are none.
 pub(crate) async fn load(client: Client, namespace: &str) -> Result<Keys, KeysError> {
     let api: Api<Secret> = Api::namespaced(client, namespace);
-    if let Some(secret) = api.get_opt(SECRET).await.map_err(KeysError::Api)? {
-        return parse(&secret);
-    }
-    match api.create(&PostParams::default(), &fresh()?).await {
-        Ok(secret) => Ok(Keys { made: true, ..parse(&secret)? }),
-        // Another operator was faster; both must use the same key.
-        Err(kube::Error::Api(status)) if status.code == 409 => {
-            parse(&api.get(SECRET).await.map_err(KeysError::Api)?)
-        }
-        Err(error) => Err(KeysError::Api(error)),
-    }
+    let found = secrets::read_or_make(&api, SECRET, fresh).await?;
+    Ok(Keys { made: found.made, ..parse(&found.secret)? })
 }
 
 fn fresh() -> Result<Secret, KeysError> {
@@ -66,11 +54,7 @@ fn fresh() -> Result<Secret, KeysError> {
     let id = format!("k{}", uuid::Uuid::new_v4().simple());
     let key = SigningKey::from_seed(&id, &seed).map_err(KeysError::Key)?;
     let entry = format!("{id}:{}", key.seed_base64());
-    Ok(Secret {
-        metadata: ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() },
-        data: Some(BTreeMap::from([(CURRENT.to_owned(), ByteString(entry.into_bytes()))])),
-        ..Secret::default()
-    })
+    Ok(secrets::secret(SECRET, CURRENT, entry.into_bytes()))
 }
 
 fn parse(secret: &Secret) -> Result<Keys, KeysError> {

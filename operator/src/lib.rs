@@ -29,6 +29,7 @@ mod context;
 mod controllers;
 mod drive;
 mod executor_client;
+mod front_tokens;
 mod key;
 mod keys;
 mod leader;
@@ -39,11 +40,12 @@ mod operator;
 mod pool;
 mod report;
 mod sandbox_file;
+mod secrets;
 mod supervisor;
 mod work_queue;
 mod writes;
 
 pub use crate::{
-    config::{Namespaces, OperatorConfig, Timings},
+    config::{FrontTokens, Namespaces, OperatorConfig, Timings},
     operator::{Operator, OperatorError},
 };

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::OperatorConfig,
     context::{Context, Parts},
-    controllers, keys,
+    controllers, front_tokens,
+    keys::{self, Keys},
     leader::{election::Election, term::Term},
     live_output::LiveOutputs,
     live_server::{self, Leading},
@@ -27,6 +28,9 @@ pub enum OperatorError {
     /// There is no signing key.
     #[error("the signing key could not be had")]
     Keys(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The tokens of the HTTP front could not be made.
+    #[error("the tokens of the HTTP front could not be made")]
+    FrontTokens(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The lease could not be taken, or was lost.
     #[error("this operator is not the leader (any more)")]
     Lease(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -102,9 +106,7 @@ impl Operator {
             let server = live_server::Server::new(client.clone(), live.clone(), registry, leading.clone());
             spawn(&mut tasks, "internal port", Box::pin(server.run(listener)));
         }
-        let keys = keys::load(client.clone(), &config.operator_namespace)
-            .await
-            .map_err(|error| OperatorError::Keys(error.into()))?;
+        let keys = make_secrets(&config, &client).await?;
         let term = Term::new(keys.current.clone(), config.timings.token, config.clock.clone());
         let election = Election::new(&config, client.clone(), term.clone(), keys.made);
         let lease = tokio::select! {
@@ -126,6 +128,16 @@ impl Operator {
         election.release().await;
         ended
     }
+}
+
+/// What is made once, by whichever operator comes first, and read from then on.
+async fn make_secrets(config: &OperatorConfig, client: &Client) -> Result<Keys, OperatorError> {
+    let namespace = &config.operator_namespace;
+    if let Some(wanted) = &config.front_tokens {
+        let made = front_tokens::ensure(client.clone(), namespace, wanted).await;
+        made.map_err(|error| OperatorError::FrontTokens(error.into()))?;
+    }
+    keys::load(client.clone(), namespace).await.map_err(|error| OperatorError::Keys(error.into()))
 }
 
 /// Keeps the lease while the tasks run.

@@ -2,6 +2,7 @@
 //! binary for an orphan of its programs.
 
 use std::{
+    collections::BTreeMap,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command},
@@ -47,6 +48,7 @@ fn the_binary_takes_the_lease_makes_its_key_and_pods_and_gives_the_lease_back() 
         let mut command = Command::new(binary());
         command
             .args(["--executor-image=carrel", "--internal-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
+            .args(["--token-secret=front", "--token-identities=a,b"])
             .arg("--blobs-dir")
             .arg(bed.path("blobs"))
             .env("KUBECONFIG", bed.path("kubeconfig"))
@@ -57,6 +59,10 @@ fn the_binary_takes_the_lease_makes_its_key_and_pods_and_gives_the_lease_back() 
         let secrets: Api<Secret> = Api::namespaced(bed.client(), "carrel-system");
         let secret = secrets.get("carrel-executor-keys").await.unwrap().data.unwrap();
         let (_, seed) = std::str::from_utf8(&secret["current"].0).unwrap().split_once(':').unwrap();
+        let tokens = secrets.get("front").await.unwrap().data.unwrap();
+        let tokens: BTreeMap<String, String> = serde_json::from_slice(&tokens["tokens.json"].0).unwrap();
+        assert_eq!(tokens.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(tokens["a"].len() == 43 && tokens["a"] != tokens["b"]);
         let pods = bed.pods().list(&ListParams::default()).await.unwrap();
         let pod = serde_json::to_string(&pods.items).unwrap();
         assert!(pod.contains("CARREL_PUBLIC_KEYS") && !pod.contains(seed), "pods get the public half only");

@@ -1,0 +1,113 @@
+//! The bearer tokens of the HTTP front, when the operator is asked to make them: one for each identity, in a Secret
+//! that the front mounts. A token that is there is never changed, and none is ever written to a log or an error.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{config::FrontTokens, secrets};
+
+/// The entry of the Secret: a JSON object of identities and their tokens.
+const ENTRY: &str = "tokens.json";
+const TOKEN_BYTES: usize = 32;
+/// How often a Secret is completed that somebody else changes at the same time.
+const ATTEMPTS: usize = 5;
+
+/// Why there are no tokens.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrontTokensError {
+    /// The Secret could not be read or written.
+    #[error("their Secret could not be read or written")]
+    Api(#[from] kube::Error),
+    /// The system gives no random bytes.
+    #[error("there are no random bytes for a token")]
+    Random(#[from] getrandom::Error),
+    /// It would be overwritten. The source is left out: it may quote what is there.
+    #[error("the entry {ENTRY} of their Secret is no JSON object")]
+    Form,
+    /// Each time that it was to be written it had changed.
+    #[error("their Secret changes all the time")]
+    Contended,
+}
+
+/// Makes the Secret, or adds the tokens that it lacks.
+pub(crate) async fn ensure(
+    client: Client,
+    namespace: &str,
+    wanted: &FrontTokens,
+) -> Result<(), FrontTokensError> {
+    let FrontTokens { secret: name, identities } = wanted;
+    let api: Api<Secret> = Api::namespaced(client, namespace);
+    let found = secrets::read_or_make(&api, name, || {
+        let all = completed(Map::new(), identities, random)?.unwrap_or_default();
+        Ok::<_, FrontTokensError>(secrets::secret(name, ENTRY, text(&all)))
+    })
+    .await?;
+    if found.made {
+        tracing::info!(secret = name, identities = identities.len(), "the tokens of the front were made");
+    }
+    let mut secret = found.secret;
+    for _ in 0..ATTEMPTS {
+        let Some(all) = completed(tokens(&secret)?, identities, random)? else { return Ok(()) };
+        let patch = json!({
+            "metadata": { "resourceVersion": secret.metadata.resource_version },
+            "data": { ENTRY: ByteString(text(&all)) },
+        });
+        let params = PatchParams {
+            field_manager: Some(crds::names::FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match api.patch(name, &params, &Patch::Merge(&patch)).await {
+            Ok(_) => {
+                tracing::info!(secret = name, identities = all.len(), "tokens of new identities were made");
+                return Ok(());
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => secret = api.get(name).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(FrontTokensError::Contended)
+}
+
+/// The tokens that a Secret has.
+fn tokens(secret: &Secret) -> Result<Map<String, Value>, FrontTokensError> {
+    let Some(content) = secret.data.as_ref().and_then(|data| data.get(ENTRY)) else {
+        return Ok(Map::new());
+    };
+    match serde_json::from_slice(&content.0) {
+        Ok(Value::Object(tokens)) => Ok(tokens),
+        Ok(_) | Err(_) => Err(FrontTokensError::Form),
+    }
+}
+
+/// `tokens` with one for each identity; `None` when nobody lacks one.
+fn completed<E>(
+    mut tokens: Map<String, Value>,
+    identities: &[String],
+    fresh: impl Fn() -> Result<String, E>,
+) -> Result<Option<Map<String, Value>>, E> {
+    let before = tokens.len();
+    for identity in identities {
+        if !tokens.contains_key(identity) {
+            tokens.insert(identity.clone(), Value::String(fresh()?));
+        }
+    }
+    Ok((tokens.len() > before).then_some(tokens))
+}
+
+fn text(tokens: &Map<String, Value>) -> Vec<u8> {
+    format!("{:#}\n", json!(tokens)).into_bytes()
+}
+
+fn random() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Who gets a token, and that nobody loses one.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use axum::http::{Method, Request, Response};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+
+use super::*;
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap()
+}
+
+#[test]
+fn each_identity_gets_one_token_and_keeps_what_it_has() {
+    let fresh = || Ok::<_, Infallible>("new".to_owned());
+    let all = completed(Map::new(), &names(&["a", "b", "a"]), fresh).unwrap().unwrap();
+    assert_eq!(all, object(json!({ "a": "new", "b": "new" })));
+    let old = object(json!({ "a": "old", "b": ["one", "two"], "gone": "stays" }));
+    assert_eq!(completed(old.clone(), &names(&["a", "b"]), fresh).unwrap(), None);
+    let more = completed(old, &names(&["b", "c"]), fresh).unwrap().unwrap();
+    assert_eq!(more, object(json!({ "a": "old", "b": ["one", "two"], "c": "new", "gone": "stays" })));
+}
+
+#[test]
+fn a_token_is_long_random_and_fit_for_a_header() {
+    let (one, other) = (random().unwrap(), random().unwrap());
+    assert_eq!(one.len(), 43);
+    assert!(one != other && one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+}
+
+#[test]
+fn a_secret_of_another_form_is_an_error_that_does_not_quote_it() {
+    let of = |content: &str| tokens(&secrets::secret("s", ENTRY, content.as_bytes().to_vec()));
+    assert_eq!(of(r#"{"a": "t"}"#).unwrap(), object(json!({ "a": "t" })));
+    assert_eq!(tokens(&Secret::default()).unwrap(), Map::new());
+    for content in [r#""hunter2""#, "hunter2", r#"["hunter2"]"#, ""] {
+        let error = of(content).unwrap_err();
+        assert!(!telemetry::with_causes(&error).contains("hunter2"), "{error}");
+    }
+}
+
+/// An API with one Secret, which somebody else changes just before it is patched first.
+#[derive(Default)]
+struct Contended {
+    secret: Option<Value>,
+    patches: usize,
+}
+
+impl Contended {
+    fn answer(&mut self, method: &Method, body: &Value) -> (u16, Value) {
+        let (wanted, version) = (&body["data"][ENTRY], &body["metadata"]["resourceVersion"]);
+        match (method.as_str(), self.secret.is_some()) {
+            ("POST", false) => {
+                self.secret = Some(stored(wanted, 1));
+                (201, stored(wanted, 1))
+            }
+            ("GET", true) => (200, self.secret.clone().unwrap()),
+            ("PATCH", true) => {
+                self.patches += 1;
+                if self.patches == 1 {
+                    self.secret = Some(stored(&encoded(&json!({ "a": "old", "b": "theirs" })), 2));
+                }
+                if *version != self.secret.as_ref().unwrap()["metadata"]["resourceVersion"] {
+                    return refusal(409);
+                }
+                self.secret = Some(stored(wanted, 3));
+                (200, stored(wanted, 3))
+            }
+            _ => refusal(404),
+        }
+    }
+
+    fn tokens(&self) -> Map<String, Value> {
+        tokens(&serde_json::from_value(self.secret.clone().unwrap()).unwrap()).unwrap()
+    }
+}
+
+fn encoded(tokens: &Value) -> Value {
+    json!(ByteString(tokens.to_string().into_bytes()))
+}
+
+fn stored(content: &Value, version: i32) -> Value {
+    let metadata = json!({ "name": "s", "resourceVersion": version.to_string() });
+    json!({ "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": { ENTRY: content } })
+}
+
+fn refusal(code: u16) -> (u16, Value) {
+    (code, json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code }))
+}
+
+async fn ensure_in(api: &Arc<Mutex<Contended>>, identities: &[&str]) -> Result<(), FrontTokensError> {
+    let state = Arc::clone(api);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let state = Arc::clone(&state);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.unwrap().to_bytes();
+            let body = serde_json::from_slice(&body).unwrap_or_default();
+            let (code, answer) = state.lock().unwrap().answer(&head.method, &body);
+            let answer = Body::from(answer.to_string().into_bytes());
+            Ok::<_, Infallible>(Response::builder().status(code).body(answer).unwrap())
+        }
+    });
+    let wanted = FrontTokens { secret: "s".to_owned(), identities: names(identities) };
+    ensure(Client::new(service, "ns"), "ns", &wanted).await
+}
+
+#[tokio::test]
+async fn a_secret_is_made_once_and_read_from_then_on() {
+    let api = Arc::new(Mutex::new(Contended::default()));
+    ensure_in(&api, &["a", "b"]).await.unwrap();
+    let first = api.lock().unwrap().tokens();
+    assert_eq!(first.len(), 2);
+    ensure_in(&api, &["a"]).await.unwrap();
+    assert_eq!((api.lock().unwrap().tokens(), api.lock().unwrap().patches), (first, 0));
+}
+
+#[tokio::test]
+async fn what_somebody_else_writes_meanwhile_stays() {
+    let secret = Some(stored(&encoded(&json!({ "a": "old" })), 1));
+    let api = Arc::new(Mutex::new(Contended { secret, patches: 0 }));
+    ensure_in(&api, &["a", "b", "c"]).await.unwrap();
+    let (tokens, patches) = (api.lock().unwrap().tokens(), api.lock().unwrap().patches);
+    assert_eq!((&tokens["a"], &tokens["b"]), (&json!("old"), &json!("theirs")));
+    assert_eq!((tokens["c"].as_str().unwrap().len(), patches), (43, 2));
+}
