@@ -20,6 +20,8 @@ pub const CONDITION_DEGRADED: &str = "Degraded";
 pub const CONDITION_SIZE_ENFORCED: &str = "SizeEnforced";
 /// The cluster keeps the pool's network policy.
 pub const CONDITION_EGRESS_ENFORCED: &str = "EgressEnforced";
+/// The definitions in the cluster are older than the operator; there only once that was so.
+pub const CONDITION_CRD_OUTDATED: &str = "CRDOutdated";
 
 /// A pool of sandboxes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, JsonSchema)]

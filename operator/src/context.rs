@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     code_execution::{cache::Executions, runs::Runs, ttl::Ttl},
     config::OperatorConfig,
+    definitions::Definitions,
     executor_client::ExecutorClient,
     key::Key,
     keys::Keys,
@@ -47,6 +48,7 @@ pub(crate) struct Context {
     pub(crate) live: LiveOutputs,
     pub(crate) supervisor: Supervisor,
     pub(crate) pod_defaults: PodDefaults,
+    pub(crate) definitions: Definitions,
 
     pub(crate) takeover: Mutex<Takeover>,
     pub(crate) reserve: Mutex<Reserve>,
@@ -76,11 +78,12 @@ pub(crate) struct Parts {
     pub(crate) term: Term,
     pub(crate) keys: Keys,
     pub(crate) supervisor: Supervisor,
+    pub(crate) definitions: Definitions,
 }
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, client, blobs, metrics, live, term, keys, supervisor } = parts;
+        let Parts { config, client, blobs, metrics, live, term, keys, supervisor, definitions } = parts;
         let timings = config.timings;
         let takeover =
             Takeover::new(Instant::now(), timings.lease + timings.takeover_margin, timings.lost_after);
@@ -124,6 +127,7 @@ impl Context {
             term,
             supervisor,
             pod_defaults,
+            definitions,
         })
     }
 }

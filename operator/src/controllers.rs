@@ -67,9 +67,20 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
                 sandbox_file::reconcile(Arc::clone(&keep), key)
             })),
         ),
+        ("pools with outdated definitions", Box::pin(show_definitions(context_of()))),
         ("end of executions", Box::pin(ttl::run(context_of()))),
         ("end of bytes", Box::pin(gc::run(context_of()))),
     ]
+}
+
+/// Looks at all pools when the definitions have become outdated, or are so no more: each shows it.
+async fn show_definitions(context: Arc<Context>) {
+    let mut changes = context.definitions.changes();
+    while changes.changed().await.is_ok() {
+        for key in context.pools.keys() {
+            context.pool_queue.push(key);
+        }
+    }
 }
 
 /// What the events of one kind mean for the caches.

@@ -27,6 +27,7 @@ mod code_execution;
 pub mod config;
 mod context;
 mod controllers;
+mod definitions;
 mod drive;
 mod executor_client;
 mod front_tokens;

@@ -27,32 +27,44 @@ use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use tokio::{net::TcpListener, time::Instant};
 
-use crate::{context::Context, live_output::LiveOutputs};
+use crate::{
+    context::Context,
+    definitions::{Definitions, OUTDATED},
+    live_output::LiveOutputs,
+};
 
 /// The audience that callers' tokens may be bound to.
 const AUDIENCE: &str = "carrel-operator";
 
-/// Whether this operator leads now.
+/// Whether this operator leads now, and what else its readiness says.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Leading(Arc<RwLock<Weak<Context>>>);
+pub(crate) struct Leading {
+    context: Arc<RwLock<Weak<Context>>>,
+    pub(crate) definitions: Definitions,
+}
 
 impl Leading {
     pub(crate) fn begin(&self, context: &Arc<Context>) {
-        *self.0.write() = Arc::downgrade(context);
+        *self.context.write() = Arc::downgrade(context);
     }
 
     pub(crate) fn end(&self) {
-        *self.0.write() = Weak::new();
+        *self.context.write() = Weak::new();
     }
 
-    /// Health, readiness and metrics. Ready is a leader that may start programs, and a standby.
+    /// Health, readiness and metrics. Ready is a leader that may start programs, and a standby, when the cluster has
+    /// the definitions that they were built with.
     pub(crate) fn admin(&self, registry: Arc<Registry>) -> telemetry::Admin {
-        let leading = self.clone();
-        telemetry::Admin::new(registry).ready_when("takeover", move || leading.check())
+        let (leading, definitions) = (self.clone(), self.definitions.clone());
+        telemetry::Admin::new(registry)
+            .ready_when("takeover", move || leading.check())
+            .ready_when("definitions", move || {
+                definitions.outdated().map_or(Ok(()), |message| Err(format!("{OUTDATED}: {message}")))
+            })
     }
 
     fn check(&self) -> Result<(), String> {
-        let Some(context) = self.0.read().upgrade() else {
+        let Some(context) = self.context.read().upgrade() else {
             // A standby is ready to take over, which is all it has to be.
             return Ok(());
         };
@@ -129,7 +141,7 @@ async fn live(
     Query(wanted): Query<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    if server.leading.0.read().upgrade().is_none() {
+    if server.leading.context.read().upgrade().is_none() {
         return Err(Refusal::NotLeading);
     }
     allowed(&server.client, &headers, &namespace, &name).await?;
@@ -200,7 +212,26 @@ fn for_us(audiences: Option<&[String]>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::{body::to_bytes, http::Request};
+    use tower::ServiceExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn with_outdated_definitions_it_is_not_ready_and_says_what_they_lack() {
+        let leading = Leading::default();
+        let router = leading.admin(Arc::default()).router();
+        let ask = async || {
+            let request = Request::get("/readyz").body(Body::empty()).unwrap();
+            let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+            let text = to_bytes(body, 1024).await.unwrap();
+            (head.status, String::from_utf8(text.to_vec()).unwrap())
+        };
+        assert_eq!(ask().await, (StatusCode::OK, "takeover: ok\ndefinitions: ok\n".to_owned()));
+        leading.definitions.set(Some("SandboxPool has no spec.x".to_owned()));
+        let text = "takeover: ok\ndefinitions: CRDOutdated: SandboxPool has no spec.x\n".to_owned();
+        assert_eq!(ask().await, (StatusCode::SERVICE_UNAVAILABLE, text));
+    }
 
     #[test]
     fn a_token_for_somebody_else_is_refused() {

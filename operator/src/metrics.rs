@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -81,6 +81,8 @@ pub(crate) struct Metrics {
     pub(crate) retries: Counter,
     /// Pods that refused an execution, so that another one was taken.
     pub(crate) refusals: Counter,
+    /// 1 while the definitions in the cluster are older than this operator.
+    pub(crate) crd_outdated: Gauge,
 }
 
 impl Metrics {
@@ -94,6 +96,7 @@ impl Metrics {
             conflicts: Counter::default(),
             retries: Counter::default(),
             refusals: Counter::default(),
+            crd_outdated: Gauge::default(),
         };
         let mut add = |name: &str, help: &str, counter: &Counter| {
             registry.register(name, help, counter.clone());
@@ -103,6 +106,8 @@ impl Metrics {
         add("carrel_conflicts", "Writes refused because the object had changed", &metrics.conflicts);
         add("carrel_retries", "Reconciles that failed and are tried again", &metrics.retries);
         add("carrel_refusals", "Pods that refused an execution", &metrics.refusals);
+        let outdated = "1 while the definitions in the cluster are older than this operator";
+        registry.register("carrel_crd_outdated", outdated, metrics.crd_outdated.clone());
         registry.register("carrel_stage_seconds", "Duration of each stage", metrics.stages.clone());
         registry.register("carrel_api_writes", "Writes to the API", metrics.writes.clone());
         registry.register("carrel_finished", "Executions by how they ended", metrics.finished.clone());

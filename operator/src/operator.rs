@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::OperatorConfig,
     context::{Context, Parts},
-    controllers, front_tokens,
+    controllers, definitions, front_tokens,
     keys::{self, Keys},
     leader::{election::Election, term::Term},
     live_output::LiveOutputs,
@@ -106,6 +106,8 @@ impl Operator {
             let server = live_server::Server::new(client.clone(), live.clone(), registry, leading.clone());
             spawn(&mut tasks, "internal port", Box::pin(server.run(listener)));
         }
+        let looking = definitions::keep(client.clone(), leading.definitions.clone(), metrics.clone());
+        spawn(&mut tasks, "look at the definitions", Box::pin(looking));
         let keys = make_secrets(&config, &client).await?;
         let term = Term::new(keys.current.clone(), config.timings.token, config.clock.clone());
         let election = Election::new(&config, client.clone(), term.clone(), keys.made);
@@ -117,7 +119,9 @@ impl Operator {
         tracing::info!(identity = config.identity, epoch = term.epoch(), "this operator is the leader");
         let (supervisor, short_lived) = Supervisor::new();
         spawn(&mut tasks, "short-lived tasks", Box::pin(short_lived.run()));
-        let context = Context::new(Parts { config, client, blobs, metrics, live, term, keys, supervisor });
+        let definitions = leading.definitions.clone();
+        let parts = Parts { config, client, blobs, metrics, live, term, keys, supervisor, definitions };
+        let context = Context::new(parts);
         leading.begin(&context);
         for (name, task) in controllers::all(&context) {
             spawn(&mut tasks, name, task);

@@ -35,11 +35,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
     let (old, generation) = (pool.status.as_ref(), pool.metadata.generation);
     let now = context.clock.now();
     let mut next = None;
+    let outdated = context.definitions.outdated();
     let status = match validate::validate(&pool, &context.pod_defaults) {
         Err(trouble) => {
             report::pool_trouble(&context, &key, &pool, Some(&trouble));
             context.pools.with(&key, |memory| memory.unable = Some(trouble.clone()));
-            status::invalid(old, generation, &trouble, now)
+            status::invalid(old, generation, &trouble, outdated.as_deref(), now)
         }
         Ok(valid) => {
             let found = observe::observe(&context, &key, &valid);
@@ -53,6 +54,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
                 isolation: &found.isolation,
                 trouble: found.trouble.as_ref(),
                 step: &step,
+                outdated: outdated.as_deref(),
             };
             let status = status::status(old, &valid, &input, now);
             act::act(&context, &key, &valid, step).await;

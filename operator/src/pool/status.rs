@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use crds::{
     Condition, ConditionStatus, SandboxPoolStatus,
-    conditions::set_condition,
+    conditions::{condition, set_condition},
     labels,
-    sandbox_pool::{CONDITION_DEGRADED, CONDITION_PROGRESSING, CONDITION_READY},
+    sandbox_pool::{CONDITION_CRD_OUTDATED, CONDITION_DEGRADED, CONDITION_PROGRESSING, CONDITION_READY},
 };
 
 use super::{
@@ -14,6 +14,10 @@ use super::{
     reserve::Usage,
     validate::ValidPool,
 };
+use crate::definitions::OUTDATED;
+
+/// A condition's message is cut there.
+const MESSAGE_CHARACTERS: usize = 1024;
 
 /// What the status is made from.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub(crate) struct Input<'a> {
     pub(crate) isolation: &'a [String],
     pub(crate) trouble: Option<&'a Trouble>,
     pub(crate) step: &'a Step,
+    /// What the definitions in the cluster lack.
+    pub(crate) outdated: Option<&'a str>,
 }
 
 /// The new status, when it differs.
@@ -53,6 +59,7 @@ pub(crate) fn status(
     for condition in conditions(pool, input, now) {
         set_condition(&mut new.conditions, condition);
     }
+    show_definitions(&mut new, input.outdated, now);
     (old != Some(&new)).then_some(new)
 }
 
@@ -61,6 +68,7 @@ pub(crate) fn invalid(
     old: Option<&SandboxPoolStatus>,
     generation: Option<i64>,
     trouble: &Trouble,
+    outdated: Option<&str>,
     now: DateTime<Utc>,
 ) -> Option<SandboxPoolStatus> {
     let mut new = old.cloned().unwrap_or_default();
@@ -76,7 +84,25 @@ pub(crate) fn invalid(
     for condition in [build(CONDITION_READY, false), build(CONDITION_DEGRADED, true)] {
         set_condition(&mut new.conditions, condition);
     }
+    show_definitions(&mut new, outdated, now);
     (old != Some(&new)).then_some(new)
+}
+
+/// Says that the definitions are outdated, or are so no more. Where they never were there is no such condition.
+fn show_definitions(status: &mut SandboxPoolStatus, outdated: Option<&str>, now: DateTime<Utc>) {
+    let shown = condition(&status.conditions, CONDITION_CRD_OUTDATED).is_some();
+    if !shown && outdated.is_none() {
+        return;
+    }
+    let new = Condition {
+        type_: CONDITION_CRD_OUTDATED.to_owned(),
+        status: outdated.is_some().into(),
+        reason: if outdated.is_some() { OUTDATED } else { "UpToDate" }.to_owned(),
+        message: outdated.unwrap_or_default().chars().take(MESSAGE_CHARACTERS).collect(),
+        last_transition_time: now,
+        observed_generation: status.observed_generation,
+    };
+    set_condition(&mut status.conditions, new);
 }
 
 fn conditions(pool: &ValidPool, input: &Input<'_>, now: DateTime<Utc>) -> [Condition; 3] {
@@ -113,7 +139,6 @@ fn number(count: usize) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use crds::conditions::condition;
     use k8s_openapi::api::core::v1::Pod;
 
     use super::*;
@@ -136,7 +161,16 @@ mod tests {
         usage: Usage,
         trouble: Option<&'a Trouble>,
     ) -> Input<'a> {
-        Input { name: "default", generation: Some(1), seen, usage, isolation: &[], trouble, step }
+        Input {
+            name: "default",
+            generation: Some(1),
+            seen,
+            usage,
+            isolation: &[],
+            trouble,
+            step,
+            outdated: None,
+        }
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -156,6 +190,23 @@ mod tests {
         let (seen, step) = (Observed::default(), Step::default());
         let usage = Usage { idle: 2, busy: 1, queued: 3 };
         assert_eq!(status(None, &pool(), &input(&seen, &step, usage, None), at(1)).unwrap().room, 9);
+    }
+
+    #[test]
+    fn outdated_definitions_show_until_they_are_mended_and_only_where_they_were() {
+        let (seen, step) = (Observed::default(), Step::default());
+        let usage = Usage { idle: 2, busy: 0, queued: 0 };
+        let input = |outdated| Input { outdated, ..input(&seen, &step, usage, None) };
+        let first = status(None, &pool(), &input(None), at(1)).unwrap();
+        assert!(condition(&first.conditions, CONDITION_CRD_OUTDATED).is_none());
+        let old = status(Some(&first), &pool(), &input(Some("x has no y")), at(2)).unwrap();
+        let shown = condition(&old.conditions, CONDITION_CRD_OUTDATED).unwrap();
+        assert_eq!((shown.status, shown.reason.as_str()), (ConditionStatus::True, "CRDOutdated"));
+        assert_eq!(shown.message, "x has no y");
+        let mended = status(Some(&old), &pool(), &input(None), at(3)).unwrap();
+        let shown = condition(&mended.conditions, CONDITION_CRD_OUTDATED).unwrap();
+        assert_eq!((shown.status, shown.reason.as_str()), (ConditionStatus::False, "UpToDate"));
+        assert_eq!(status(Some(&mended), &pool(), &input(None), at(4)), None);
     }
 
     #[test]
