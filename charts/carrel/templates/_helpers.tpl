@@ -32,38 +32,8 @@ system:serviceaccount:{{ .Release.Namespace }}:{{ include "carrel.fullname" . }}
 system:serviceaccount:{{ .Release.Namespace }}:{{ include "carrel.fullname" . }}-shim
 {{- end }}
 
-{{/* The tenants with their defaults filled in, as JSON {"tenants": [..]}. */}}
-{{- define "carrel.tenants" -}}
-{{- $all := list }}
-{{- range .Values.tenants }}
-{{- $tenant := mergeOverwrite (deepCopy $.Values.tenantDefaults) (deepCopy .) }}
-{{- if hasKey . "quota" }}{{ $_ := set $tenant "quota" .quota }}{{ end }}
-{{- if and (eq $tenant.pool.isolation "Nested") (ne $tenant.podSecurity "privileged") }}
-{{- fail (printf "tenant %s: a pool of isolation Nested needs podSecurity: privileged" .name) }}
-{{- end }}
-{{- $all = append $all $tenant }}
-{{- end }}
-{{- $names := list }}
-{{- range $all }}{{ $names = append $names .name }}{{ end }}
-{{- if ne (len $names) (len (uniq $names)) }}{{ fail "tenants: a name is used twice" }}{{ end }}
-{{- if has .Release.Namespace $names }}{{ fail "tenants: the release's own namespace cannot be a tenant" }}{{ end }}
-{{- dict "tenants" $all | toJson }}
-{{- end }}
-
-{{- define "carrel.tenantNames" -}}
-{{- $names := list }}
-{{- range (include "carrel.tenants" . | fromJson).tenants }}{{ $names = append $names .name }}{{ end }}
-{{- join "," $names }}
-{{- end }}
-
-{{/* The tenant of HTTP, as JSON. */}}
-{{- define "carrel.shimTenant" -}}
-{{- $tenants := (include "carrel.tenants" . | fromJson).tenants }}
-{{- $wanted := .Values.shim.tenant | default (first $tenants).name }}
-{{- $found := dict }}
-{{- range $tenants }}{{ if eq .name $wanted }}{{ $found = . }}{{ end }}{{ end }}
-{{- if not $found }}{{ fail (printf "shim.tenant: there is no tenant %s" $wanted) }}{{ end }}
-{{- $found | toJson }}
+{{- define "carrel.testUser" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "carrel.fullname" . }}-test
 {{- end }}
 
 {{- define "carrel.podSecurity" -}}
