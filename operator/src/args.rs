@@ -37,6 +37,9 @@ pub struct Args {
     /// Write no events on pools.
     #[arg(long, env = "CARREL_NO_EVENTS")]
     no_events: bool,
+    /// Replace sandboxes on nodes that are cordoned or about to go. Needs the right to list and watch nodes.
+    #[arg(long, env = "CARREL_WATCH_NODES", action = clap::ArgAction::Set, default_value_t = false)]
+    watch_nodes: bool,
     /// A Secret to make, in the operator's namespace, with a bearer token of the HTTP front for each identity.
     #[arg(long, env = "CARREL_TOKEN_SECRET", value_parser = NonEmptyStringValueParser::new(),
         requires = "token_identities")]
@@ -61,6 +64,7 @@ impl Args {
             internal_listen: _,
             admin_listen: _,
             no_events,
+            watch_nodes,
             token_secret,
             token_identities,
         } = self;
@@ -73,6 +77,7 @@ impl Args {
             executor_image: executor_image.clone(),
             host_users: user_namespaces.map(|own| !own),
             events: !no_events,
+            watch_nodes: *watch_nodes,
             front_tokens: token_secret
                 .clone()
                 .map(|secret| FrontTokens { secret, identities: token_identities.clone() }),
@@ -120,5 +125,6 @@ mod tests {
         assert_eq!(parse(&[]).host_users, None);
         assert_eq!(parse(&["--user-namespaces=true"]).host_users, Some(false));
         assert!(!parse(&["--no-events"]).events);
+        assert!(!parse(&[]).watch_nodes && parse(&["--watch-nodes=true"]).watch_nodes);
     }
 }

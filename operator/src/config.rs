@@ -48,6 +48,8 @@ pub struct OperatorConfig {
     pub executor_env: Vec<(String, String)>,
     /// Whether events are written on pools.
     pub events: bool,
+    /// Whether nodes are watched, so that pods on a node that is to go are replaced.
+    pub watch_nodes: bool,
     /// The front's tokens, when the operator is to make them.
     pub front_tokens: Option<FrontTokens>,
     /// Durations that tests may shorten.
@@ -69,6 +71,7 @@ impl Default for OperatorConfig {
             executor_python: None,
             executor_env: Vec::new(),
             events: true,
+            watch_nodes: false,
             front_tokens: None,
             timings: Timings::default(),
             clock: Clock::system(),

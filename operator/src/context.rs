@@ -22,6 +22,7 @@ use crate::{
     leader::{takeover::Takeover, term::Term},
     live_output::LiveOutputs,
     metrics::Metrics,
+    nodes::Nodes,
     pool::{
         cache::{Pods, Pools},
         pod::PodDefaults,
@@ -58,6 +59,7 @@ pub(crate) struct Context {
     pub(crate) pods: Pods,
     pub(crate) pools: Pools,
     pub(crate) files: Files,
+    pub(crate) nodes: Nodes,
     pub(crate) gc: Gc,
 
     pub(crate) execution_queue: WorkQueue<Key>,
@@ -112,6 +114,7 @@ impl Context {
             pods: Pods::default(),
             pools: Pools::default(),
             files: Files::default(),
+            nodes: Nodes::default(),
             gc: Gc::new(timings.blob_grace),
             execution_queue: WorkQueue::new(),
             pool_queue: WorkQueue::new(),

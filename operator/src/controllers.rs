@@ -1,5 +1,6 @@
 //! Builds the watches and the loops that belong to one term of leadership. Each ends only when something is broken.
 
+mod nodes;
 mod watches;
 
 use std::{
@@ -44,7 +45,11 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
     let context_of = || Arc::clone(context);
     let (executions, pods, pools, files) = (with(), with(), with(), with());
     let (look, fill, keep) = (context_of(), context_of(), context_of());
-    vec![
+    let nodes = context
+        .config
+        .watch_nodes
+        .then(|| -> Named { ("watch of nodes", Box::pin(nodes::watch(context_of()))) });
+    let all: Vec<Named> = vec![
         ("watch of executions", Box::pin(watch::<watches::Executions>(executions.0, executions.1))),
         ("watch of pods", Box::pin(watch::<watches::Pods>(pods.0, pods.1))),
         ("watch of pools", Box::pin(watch::<watches::Pools>(pools.0, pools.1))),
@@ -70,7 +75,8 @@ pub(crate) fn all(context: &Arc<Context>) -> Vec<Named> {
         ("pools with outdated definitions", Box::pin(show_definitions(context_of()))),
         ("end of executions", Box::pin(ttl::run(context_of()))),
         ("end of bytes", Box::pin(gc::run(context_of()))),
-    ]
+    ];
+    all.into_iter().chain(nodes).collect()
 }
 
 /// Looks at all pools when the definitions have become outdated, or are so no more: each shows it.

@@ -37,6 +37,7 @@ mod leader;
 pub mod live_output;
 mod live_server;
 mod metrics;
+mod nodes;
 mod operator;
 mod pool;
 mod report;

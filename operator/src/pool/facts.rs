@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use chrono::{DateTime, Utc};
 use crds::{code_execution::FailureCause, labels};
 use k8s_openapi::{
-    api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus},
+    api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus, Toleration},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use protocol::TerminationMessage;
@@ -70,7 +70,7 @@ impl Fate {
 }
 
 /// What matters of a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PodFacts {
     pub(crate) key: Key,
     pub(crate) uid: Arc<str>,
@@ -81,6 +81,8 @@ pub(crate) struct PodFacts {
     pub(crate) ready: bool,
     pub(crate) ip: Option<IpAddr>,
     pub(crate) node: Option<String>,
+    /// Taints of its node that do not concern it.
+    pub(crate) tolerations: Vec<Toleration>,
     pub(crate) image: Option<String>,
     pub(crate) template: Option<String>,
     pub(crate) created: DateTime<Utc>,
@@ -116,6 +118,7 @@ impl PodFacts {
             ready: condition(&status, "Ready"),
             ip: status.pod_ip.as_deref().and_then(|ip| ip.parse().ok()),
             node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
+            tolerations: pod.spec.as_ref().and_then(|s| s.tolerations.clone()).unwrap_or_default(),
             image: container.map(|c| c.image_id.clone()).filter(|id| !id.is_empty()),
             template: meta.annotations.as_ref().and_then(|a| a.get(labels::TEMPLATE_HASH)).cloned(),
             created: meta.creation_timestamp.as_ref().map_or(DateTime::UNIX_EPOCH, time),

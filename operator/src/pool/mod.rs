@@ -22,7 +22,7 @@ use self::{
     cache::{Answer, PodEntry},
     facts::PodFacts,
 };
-use crate::{backoff::Retry, context::Context, key::Key, report};
+use crate::{backoff::Retry, context::Context, key::Key, nodes::Standing, report};
 
 /// Looks at one pool. The answer is when to look again even if nothing happens.
 pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duration> {
@@ -124,6 +124,17 @@ pub(crate) fn pod_gone(context: &Arc<Context>, entry: &Arc<PodEntry>) {
     context.pool_queue.push(facts.pool.clone());
 }
 
+/// A node has changed in what it means for its pods.
+pub(crate) fn node_changed(context: &Arc<Context>, node: &str) {
+    for entry in context.pods.all() {
+        let facts = entry.facts();
+        if facts.node.as_deref() == Some(node) {
+            settle(context, &entry);
+            context.pool_queue.push(facts.pool.clone());
+        }
+    }
+}
+
 /// An executor has said what it holds.
 fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: &Answer) {
     let facts = entry.facts();
@@ -170,9 +181,11 @@ fn gone(context: &Context, facts: &PodFacts) {
 /// Gives a usable pod out, and takes an unusable one back.
 fn settle(context: &Arc<Context>, entry: &Arc<PodEntry>) {
     let facts = entry.facts();
+    let leaves = context.nodes.standing(&facts) != Standing::Good;
     let woken = {
         let mut reserve = context.reserve.lock();
         if entry.usable() {
+            reserve.avoid(&facts.pool, &facts.uid, leaves);
             reserve.offer(&facts.pool, &facts.uid)
         } else if facts.alive() && !entry.gone.is_cancelled() {
             reserve.retire(&facts.pool, &facts.uid);

@@ -12,7 +12,7 @@ use super::{
     facts::{Life, PodFacts, Trouble},
     validate::ValidPool,
 };
-use crate::{context::Context, key::Key, pool::reserve::Usage};
+use crate::{context::Context, key::Key, nodes::Standing, pool::reserve::Usage};
 
 /// A pod that takes longer than this beyond its end is on a lost node.
 const STUCK_AFTER_SECONDS: i64 = 10;
@@ -62,7 +62,9 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
         let reserve = context.reserve.lock();
         (reserve.is_busy(&facts.pool, &facts.uid), reserve.is_idle(&facts.pool, &facts.uid))
     };
-    let class = match leaving(&facts, wall) {
+    let standing = context.nodes.standing(&facts);
+    let class = match leaving(&facts, standing, wall) {
+        Some(_) if entry.is_spent() && !expected && dawdles(context, &facts, wall) => Class::Spent,
         Some(class) => class,
         None if expected => Class::Leaving,
         None if facts.life == Life::Dead => Class::Dead,
@@ -77,7 +79,9 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
         key: facts.key.clone(),
         uid: facts.uid.clone(),
         class,
-        outdated: age > pool.max_age_seconds || facts.template.as_deref() != Some(&pool.template),
+        outdated: age > pool.max_age_seconds
+            || facts.template.as_deref() != Some(&pool.template)
+            || standing != Standing::Good,
         created: facts.created.timestamp_millis(),
     }
 }
@@ -109,10 +113,19 @@ pub(crate) fn next_patience(context: &Context, key: &Key) -> Option<Duration> {
     Some(next.saturating_duration_since(now))
 }
 
-fn leaving(facts: &PodFacts, wall: DateTime<Utc>) -> Option<Class> {
+fn leaving(facts: &PodFacts, standing: Standing, wall: DateTime<Utc>) -> Option<Class> {
     let end = facts.deleting?;
     let late = wall.signed_duration_since(end).num_seconds() > STUCK_AFTER_SECONDS;
-    Some(if late { Class::Stuck } else { Class::Leaving })
+    // From a lost node nobody says that a pod has gone, and its grace may be a day.
+    Some(if late || standing == Standing::Lost { Class::Stuck } else { Class::Leaving })
+}
+
+/// Whether a pod was told by somebody else to go and has as long for it as a program may need. One that has no program
+/// any more is told to be quicker.
+fn dawdles(context: &Context, facts: &PodFacts, wall: DateTime<Utc>) -> bool {
+    let quick = context.config.timings.pod_grace + Duration::from_secs(STUCK_AFTER_SECONDS.unsigned_abs());
+    let left = |end: DateTime<Utc>| end.signed_duration_since(wall).to_std().unwrap_or_default();
+    facts.deleting.is_some_and(|end| left(end) > quick)
 }
 
 fn pod_trouble(entries: &[std::sync::Arc<PodEntry>]) -> Option<Trouble> {
@@ -135,7 +148,35 @@ pub(crate) fn next_aging(context: &Context, key: &Key, pool: &ValidPool) -> Opti
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_deleted_pod_takes_up_room_until_it_is_late_or_its_node_is_lost() {
+        let end = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let pod = json!({ "metadata": {
+            "namespace": "ns", "name": "p", "uid": "u", "labels": { crds::labels::POOL: "default" },
+            "ownerReferences": [{
+                "apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxPool", "name": "default", "uid": "x",
+                "controller": true,
+            }],
+            "deletionTimestamp": end.to_rfc3339(),
+        }});
+        let deleted = PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap();
+        let (before, after) = (end - TimeDelta::hours(20), end + TimeDelta::minutes(1));
+        for (standing, wall, class) in [
+            (Standing::Good, before, Class::Leaving),
+            (Standing::Leaving, before, Class::Leaving),
+            (Standing::Lost, before, Class::Stuck),
+            (Standing::Good, after, Class::Stuck),
+        ] {
+            assert_eq!(leaving(&deleted, standing, wall), Some(class), "{standing:?} {wall}");
+        }
+        let stays = PodFacts { deleting: None, ..deleted };
+        assert_eq!(leaving(&stays, Standing::Lost, before), None);
+    }
 
     #[test]
     fn patience_with_a_pod_that_is_of_no_use_ends() {

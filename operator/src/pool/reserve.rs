@@ -74,6 +74,16 @@ impl Reserve {
         pool.grants.insert(Arc::clone(&ticket.uid), Arc::clone(pod));
     }
 
+    /// Gives a pod out only when there is no other, or as any other.
+    pub(crate) fn avoid(&mut self, pool: &Key, pod: &PodUid, avoid: bool) {
+        let avoided = &mut self.pools.entry(pool.clone()).or_default().avoided;
+        if avoid {
+            avoided.insert(Arc::clone(pod));
+        } else {
+            avoided.remove(pod);
+        }
+    }
+
     /// Takes an idle pod out, to replace it. False when it is not idle (any more).
     pub(crate) fn retire(&mut self, pool: &Key, pod: &str) -> bool {
         let Some(pool) = self.pools.get_mut(pool) else { return false };
@@ -86,6 +96,7 @@ impl Reserve {
     pub(crate) fn remove_pod(&mut self, pool: &Key, pod: &str) -> Option<Ticket> {
         let pool = self.pools.get_mut(pool)?;
         pool.idle.retain(|idle| **idle != *pod);
+        pool.avoided.remove(pod);
         let ticket = pool.busy.remove(pod)?;
         pool.grants.remove(&ticket.uid);
         Some(ticket)
@@ -126,6 +137,8 @@ struct PoolReserve {
     busy: HashMap<PodUid, Ticket>,
     grants: HashMap<Arc<str>, PodUid>,
     queue: FairQueue,
+    /// Pods that may have to go soon.
+    avoided: HashSet<PodUid>,
 }
 
 impl PoolReserve {
@@ -133,12 +146,18 @@ impl PoolReserve {
         if let Some(place) = self.place(&ticket.uid) {
             return place;
         }
-        if let Some(pod) = self.idle.pop_front() {
+        if let Some(pod) = self.next_idle() {
             self.grant(&pod, ticket.clone());
             return Place::Granted(pod);
         }
         self.queue.push(scope, ticket.clone());
         Place::Waiting
+    }
+
+    /// The pod that waits longest and can stay; when none can, the one that waits longest.
+    fn next_idle(&mut self) -> Option<PodUid> {
+        let at = self.idle.iter().position(|pod| !self.avoided.contains(pod)).unwrap_or(0);
+        self.idle.remove(at)
     }
 
     fn place(&self, execution: &str) -> Option<Place> {

@@ -92,3 +92,30 @@ fn an_adopted_pod_is_busy_and_its_execution_has_it() {
     assert_eq!(reserve.usage(&pool()), Usage { idle: 0, busy: 1, queued: 0 });
     assert_eq!(reserve.place(&pool(), "a"), Some(Place::Granted("p1".into())));
 }
+
+#[test]
+fn a_pod_that_must_go_soon_is_given_out_only_when_there_is_no_other() {
+    let mut reserve = Reserve::default();
+    for pod in ["going", "stays"] {
+        reserve.avoid(&pool(), &pod.into(), pod == "going");
+        reserve.offer(&pool(), &pod.into());
+    }
+    assert_eq!(reserve.request(&pool(), &None, &ticket("a")), Place::Granted("stays".into()));
+    assert_eq!(reserve.request(&pool(), &None, &ticket("b")), Place::Granted("going".into()));
+    reserve.request(&pool(), &None, &ticket("c"));
+    reserve.avoid(&pool(), &"late".into(), true);
+    assert_eq!(reserve.offer(&pool(), &"late".into()), Some(ticket("c")), "who waits takes what there is");
+}
+
+#[test]
+fn a_pod_that_may_stay_after_all_is_one_like_any_other() {
+    let mut reserve = Reserve::default();
+    for pod in ["first", "second"] {
+        reserve.avoid(&pool(), &pod.into(), true);
+        reserve.offer(&pool(), &pod.into());
+    }
+    reserve.avoid(&pool(), &"second".into(), false);
+    assert_eq!(reserve.request(&pool(), &None, &ticket("a")), Place::Granted("second".into()));
+    reserve.avoid(&pool(), &"first".into(), false);
+    assert_eq!(reserve.request(&pool(), &None, &ticket("b")), Place::Granted("first".into()));
+}
