@@ -72,6 +72,13 @@ definitions() {
     [ "$kept" -eq "$(find crds/golden -name '*.yaml' | wc -l)" ] || fail "only $kept definitions are kept"
 }
 
+# docs/OPERATIONS.md names each right and its reason.
+rights() {
+    local values
+    for values in tests/chart/values/*.yaml; do render "$values"; done |
+        python3 tests/chart/rights.py docs/OPERATIONS.md || fail "the rights are not those of docs/OPERATIONS.md"
+}
+
 refused() {
     local values reason answer
     while IFS='|' read -r values reason; do
@@ -101,6 +108,7 @@ trap 'rm -rf "$scratch"' EXIT
 definitions
 version
 goldens
+rights
 refused
 [ "$failed" -eq 0 ] && say passed
 exit "$failed"
