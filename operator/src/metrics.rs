@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::pool;
+
 /// One part of an execution's way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum Stage {
@@ -71,6 +73,7 @@ pub(crate) struct Metrics {
     stages: Family<StageLabels, Histogram, fn() -> Histogram>,
     writes: Family<WriteLabels, Counter>,
     finished: Family<ReasonLabels, Counter>,
+    troubles: Family<ReasonLabels, Counter>,
     /// Executions that found a pod waiting.
     pub(crate) pool_hits: Counter,
     /// Executions that had to wait for a pod.
@@ -91,6 +94,7 @@ impl Metrics {
             stages: Family::new_with_constructor(telemetry::latency_histogram),
             writes: Family::default(),
             finished: Family::default(),
+            troubles: Family::default(),
             pool_hits: Counter::default(),
             pool_misses: Counter::default(),
             conflicts: Counter::default(),
@@ -110,6 +114,8 @@ impl Metrics {
         registry.register("carrel_crd_outdated", outdated, metrics.crd_outdated.clone());
         registry.register("carrel_stage_seconds", "Duration of each stage", metrics.stages.clone());
         registry.register("carrel_api_writes", "Writes to the API", metrics.writes.clone());
+        let troubles = "Times that a pool came to have fewer pods than it should";
+        registry.register("carrel_pool_troubles", troubles, metrics.troubles.clone());
         registry.register("carrel_finished", "Executions by how they ended", metrics.finished.clone());
         metrics
     }
@@ -120,6 +126,10 @@ impl Metrics {
 
     pub(crate) fn write(&self, kind: Kind, verb: Verb) {
         self.writes.get_or_create(&WriteLabels { kind, verb }).inc();
+    }
+
+    pub(crate) fn trouble(&self, reason: pool::trouble::Reason) {
+        self.troubles.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
     }
 
     pub(crate) fn finished(&self, reason: crds::Reason) {

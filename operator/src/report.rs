@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     key::Key,
     metrics::Stage,
-    pool::facts::Trouble,
+    pool::trouble::Trouble,
 };
 
 /// An execution has its terminal status.
@@ -46,15 +46,21 @@ pub(crate) fn finished(context: &Context, key: &Key, entry: &Entry, ending: &End
 
 /// What is wrong with a pool now; an event only when that has changed.
 pub(crate) fn pool_trouble(context: &Arc<Context>, key: &Key, pool: &SandboxPool, trouble: Option<&Trouble>) {
-    let new = trouble.map(|trouble| trouble.reason.clone());
+    let new = trouble.map(|trouble| trouble.reason);
     let old = context.pools.with(key, |memory| std::mem::replace(&mut memory.announced, new.clone()));
-    if old == new || !context.config.events {
+    if old == new {
+        return;
+    }
+    if let Some(reason) = new {
+        context.metrics.trouble(reason);
+    }
+    if !context.config.events {
         return;
     }
     let event = match trouble {
         Some(trouble) => Event {
             type_: EventType::Warning,
-            reason: trouble.reason.clone(),
+            reason: trouble.reason.to_string(),
             note: Some(trouble.message.chars().take(1000).collect()),
             action: "MakePods".to_owned(),
             secondary: None,

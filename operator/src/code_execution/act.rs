@@ -154,6 +154,7 @@ fn follow(
         return Next::Rest(Some(Duration::from_millis(50)));
     }
     context.metrics.stage(Stage::Queue, waited);
+    context.pools.with(&plan.pool, |memory| memory.given = Some(Instant::now()));
     let job = Job { context: Arc::clone(context), key: key.clone(), run, plan: Arc::clone(plan), program };
     context.supervisor.spawn(job.follow());
     // The run's task has the texts now and lets them go when they are sent.

@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     key::Key,
     leader::takeover::Permission,
-    pool::{facts::Trouble, reserve},
+    pool::{reserve, trouble::Trouble},
 };
 
 /// Looks at an execution; `None` when it is gone.

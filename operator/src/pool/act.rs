@@ -1,6 +1,6 @@
 //! Carries out what was decided for a pool.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crds::{SandboxPool, code_execution::FailureCause};
 use futures::{StreamExt as _, stream, stream::FuturesUnordered};
@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::{
     cache::PodEntry,
     decide::{Class, PodView, Step},
-    facts::Trouble,
     quota,
+    trouble::{Reason, Trouble},
     validate::ValidPool,
 };
 use crate::{
@@ -27,6 +27,8 @@ use crate::{
 const AT_ONCE: usize = 8;
 /// So many pods in a row that died before they answered are no accident.
 const HOPELESS_STILLBORN: u32 = 3;
+/// Who mends a quota or a policy need not wait longer for pods.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How much of a pool's name a pod's name shows.
 const SHOWN_NAME: usize = 40;
 
@@ -58,14 +60,13 @@ fn note_stillborn<'a>(context: &Context, key: &Key, mut going: impl Iterator<Ite
         memory.stillborn = memory.stillborn.saturating_add(1);
         let wait = backoff::delay_after(Retry::Soon, memory.stillborn);
         let (reason, what) = match pod.class {
-            Class::Stalled => ("SandboxNotReady", "did not become ready in time"),
-            _ => ("SandboxFailsToStart", "died before they were ready"),
+            Class::Stalled => (Reason::SandboxNotReady, "did not become ready in time"),
+            _ => (Reason::SandboxFailsToStart, "died before they were ready"),
         };
-        let reason = reason.to_owned();
         let message = format!("{} sandboxes in a row {what}", memory.stillborn);
         // One may die for any reason; several in a row mean that none of this template will come up.
         let cause = (memory.stillborn >= HOPELESS_STILLBORN).then_some(FailureCause::CannotStart);
-        memory.refused = Some((Trouble { reason, message, cause }, Instant::now() + wait));
+        memory.refused = Some((Trouble::new(reason, &message, cause), Instant::now() + wait));
         wait
     });
     tracing::warn!(pool = %key, pod = %pod.key, wait_ms = wait.as_millis(), "a sandbox did not come up");
@@ -93,7 +94,7 @@ async fn delete_pod(context: &Context, key: &Key, pod: PodView) {
     if let Err(error) = deleted {
         tracing::warn!(pod = %pod.key, %error, "a pod could not be deleted; it is tried again");
         context.pools.with(key, |memory| memory.expected.leaving(&pod.uid));
-        context.pool_queue.push_at(key.clone(), Instant::now() + std::time::Duration::from_secs(1));
+        context.pool_queue.push_at(key.clone(), Instant::now() + Duration::from_secs(1));
     }
 }
 
@@ -115,7 +116,7 @@ async fn create_pods(context: &Context, key: &Key, pool: &ValidPool, count: usiz
         None => {}
         Some(error) => {
             memory.failures = memory.failures.saturating_add(1);
-            let wait = backoff::delay_after(Retry::of(error), memory.failures);
+            let wait = backoff::delay_after(Retry::of(error), memory.failures).min(LONGEST_WAIT);
             memory.refused = why.map(|trouble| (trouble, Instant::now() + wait));
         }
     });
@@ -184,17 +185,17 @@ fn trouble(error: &kube::Error, quota: bool) -> Trouble {
     let never = Some(FailureCause::CannotStart);
     let (reason, cause) = match error {
         kube::Error::Api(status) if status.code == 403 && quota => {
-            ("Quota", Some(FailureCause::QuotaExceeded))
+            (Reason::Quota, Some(FailureCause::QuotaExceeded))
         }
-        kube::Error::Api(status) if status.code == 403 => ("Forbidden", never),
-        kube::Error::Api(status) if matches!(status.code, 400 | 422) => ("Invalid", never),
-        _ => ("ApiUnavailable", None),
+        kube::Error::Api(status) if status.code == 403 => (Reason::Forbidden, never),
+        kube::Error::Api(status) if matches!(status.code, 400 | 422) => (Reason::Invalid, never),
+        _ => (Reason::ApiUnavailable, None),
     };
     let message = match error {
         kube::Error::Api(status) if cause.is_some() => status.message.clone(),
         other => other.to_string(),
     };
-    Trouble { reason: reason.to_owned(), message: message.chars().take(1024).collect(), cause }
+    Trouble::new(reason, &message, cause)
 }
 
 /// Writes the status, at most once in the configured time. The answer is when it may be written next.
@@ -253,19 +254,19 @@ mod tests {
             kube::Error::Api(status.boxed())
         };
         for (error, quota, reason, cause) in [
-            (refused(403, "x"), true, "Quota", Some(FailureCause::QuotaExceeded)),
+            (refused(403, "x"), true, Reason::Quota, Some(FailureCause::QuotaExceeded)),
             (
                 refused(403, "exceeded quota: but nothing is used up"),
                 false,
-                "Forbidden",
+                Reason::Forbidden,
                 Some(FailureCause::CannotStart),
             ),
-            (refused(422, "x"), false, "Invalid", Some(FailureCause::CannotStart)),
-            (refused(500, "exceeded quota"), false, "ApiUnavailable", None),
-            (refused(429, "x"), false, "ApiUnavailable", None),
+            (refused(422, "x"), false, Reason::Invalid, Some(FailureCause::CannotStart)),
+            (refused(500, "exceeded quota"), false, Reason::ApiUnavailable, None),
+            (refused(429, "x"), false, Reason::ApiUnavailable, None),
         ] {
             let trouble = trouble(&error, quota);
-            assert_eq!((trouble.reason.as_str(), trouble.cause), (reason, cause), "{error}");
+            assert_eq!((trouble.reason, trouble.cause), (reason, cause), "{error}");
         }
     }
 }

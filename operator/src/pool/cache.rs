@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use crds::SandboxPool;
@@ -15,9 +16,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     expectations::Expectations,
-    facts::{Life, PodFacts, Trouble},
+    facts::{Life, PodFacts},
+    trouble::{Reason, Trouble},
 };
 use crate::{executor_client::Target, key::Key};
+
+/// How soon after the end of a pod its quota is free again.
+const QUOTA_IS_COUNTED: Duration = Duration::from_secs(1);
 
 /// What an executor said when this leader asked it first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +179,24 @@ pub(crate) struct PoolMemory {
     pub(crate) unable: Option<Trouble>,
     pub(crate) status_written: Option<Instant>,
     pub(crate) version: Option<String>,
-    pub(crate) announced: Option<String>,
+    /// What was announced last.
+    pub(crate) announced: Option<Reason>,
+    /// When an execution got a pod last.
+    pub(crate) given: Option<Instant>,
+    /// Since when pods cannot be made and none is idle.
+    pub(crate) starving: Option<Instant>,
+}
+
+impl PoolMemory {
+    /// A pod is gone. What a quota refused it may allow as soon as that is counted.
+    pub(crate) fn has_room(&mut self, now: Instant) {
+        if let Some((trouble, until)) = &mut self.refused
+            && trouble.reason == Reason::Quota
+        {
+            *until = (*until).min(now + QUOTA_IS_COUNTED);
+            self.failures = 0;
+        }
+    }
 }
 
 /// All pools.
@@ -230,6 +252,21 @@ mod tests {
             "status": { "phase": phase, "conditions": [{ "type": "Ready", "status": ready }] },
         });
         PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_quota_is_tried_again_when_a_pod_is_gone_and_a_policy_is_not() {
+        let now = Instant::now();
+        let held = |reason, left| {
+            let until = now + Duration::from_secs(left);
+            let refused = Some((Trouble::new(reason, "", None), until));
+            let mut memory = PoolMemory { refused, failures: 5, ..PoolMemory::default() };
+            memory.has_room(now);
+            (memory.refused.unwrap().1.duration_since(now).as_secs(), memory.failures)
+        };
+        assert_eq!(held(Reason::Quota, 20), (1, 0));
+        assert_eq!(held(Reason::Quota, 0), (0, 0));
+        assert_eq!(held(Reason::Forbidden, 20), (20, 5));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use crds::{code_execution::FailureCause, labels};
+use crds::labels;
 use k8s_openapi::{
     api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus, Toleration},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use protocol::TerminationMessage;
 
+use super::trouble::Trouble;
 use crate::key::Key;
 
 /// The name of the one container.
@@ -25,28 +26,6 @@ pub(crate) enum Life {
     /// Its container has ended and will not come back.
     Dead,
 }
-
-/// Why a pod does not come up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Trouble {
-    /// A stable word, as the kubelet or the scheduler says it.
-    pub(crate) reason: String,
-    /// The sentence for people.
-    pub(crate) message: String,
-    /// What an execution that cannot start for it is told.
-    pub(crate) cause: Option<FailureCause>,
-}
-
-/// What the kubelet says when pods of this template will not come up.
-const HOPELESS: [&str; 7] = [
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-];
 
 /// How a pod's container ended, as far as the pod tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -124,7 +103,7 @@ impl PodFacts {
             created: meta.creation_timestamp.as_ref().map_or(DateTime::UNIX_EPOCH, time),
             deleting: meta.deletion_timestamp.as_ref().map(time),
             fate: terminated.map(Fate::of).unwrap_or_default(),
-            trouble: trouble(&status),
+            trouble: Trouble::of_pod(&status),
             key,
         })
     }
@@ -140,7 +119,7 @@ pub(crate) fn time(time: &Time) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(time.0.as_millisecond()).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
-fn container(status: &PodStatus) -> Option<&ContainerStatus> {
+pub(super) fn container(status: &PodStatus) -> Option<&ContainerStatus> {
     status.container_statuses.iter().flatten().find(|container| container.name == CONTAINER)
 }
 
@@ -157,24 +136,6 @@ fn life(status: &PodStatus) -> Life {
 
 fn condition(status: &PodStatus, type_: &str) -> bool {
     status.conditions.iter().flatten().any(|c| c.type_ == type_ && c.status == "True")
-}
-
-fn trouble(status: &PodStatus) -> Option<Trouble> {
-    let waiting = container(status).and_then(|c| c.state.as_ref()).and_then(|s| s.waiting.as_ref());
-    if let Some(waiting) = waiting
-        && let Some(reason) = &waiting.reason
-        && !matches!(reason.as_str(), "ContainerCreating" | "PodInitializing")
-    {
-        let message = waiting.message.clone().unwrap_or_default();
-        let cause = HOPELESS.contains(&reason.as_str()).then_some(FailureCause::CannotStart);
-        return Some(Trouble { reason: reason.clone(), message, cause });
-    }
-    let scheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled")?;
-    (scheduled.status == "False").then(|| Trouble {
-        reason: scheduled.reason.clone().unwrap_or_else(|| "Unschedulable".to_owned()),
-        message: scheduled.message.clone().unwrap_or_default(),
-        cause: Some(FailureCause::Unschedulable),
-    })
 }
 
 #[cfg(test)]
@@ -228,28 +189,5 @@ mod tests {
         assert_eq!(facts("default", &json!({ "phase": "Pending" })).unwrap().life, Life::Pending);
         let running = state(&json!({ "running": {} }));
         assert_eq!(facts("default", &running).unwrap().life, Life::Running);
-    }
-
-    #[test]
-    fn an_image_that_cannot_be_pulled_is_trouble_and_a_normal_start_is_not() {
-        let waiting = |reason: &str| {
-            let facts = facts("default", &state(&json!({ "waiting": { "reason": reason } }))).unwrap();
-            facts.trouble.map(|t| (t.reason, t.cause))
-        };
-        let pull = ("ImagePullBackOff".to_owned(), Some(FailureCause::CannotStart));
-        assert_eq!(waiting("ImagePullBackOff"), Some(pull));
-        assert_eq!(waiting("SomethingNew"), Some(("SomethingNew".to_owned(), None)));
-        assert_eq!(waiting("ContainerCreating"), None);
-    }
-
-    #[test]
-    fn a_pod_that_no_node_takes_is_unschedulable() {
-        let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable" });
-        let facts = facts("default", &json!({ "phase": "Pending", "conditions": [condition] })).unwrap();
-        let trouble = facts.trouble.unwrap();
-        assert_eq!(
-            (trouble.reason.as_str(), trouble.cause),
-            ("Unschedulable", Some(FailureCause::Unschedulable))
-        );
     }
 }

@@ -9,7 +9,8 @@ use tokio::time::sleep;
 
 use super::{
     cache::{Answer, PodEntry},
-    facts::{Life, Trouble},
+    facts::Life,
+    trouble::{Reason, Trouble},
 };
 use crate::{context::Context, executor_client::CallError};
 
@@ -82,17 +83,11 @@ fn judge(inventory: &Inventory, before: DateTime<Utc>, after: DateTime<Utc>) -> 
     // The executor looked at its clock somewhere between, so only what lies outside is certainly wrong.
     let skew = (before.timestamp_millis() - theirs).max(theirs - after.timestamp_millis()).max(0);
     let trouble = if inventory.protocol_version != protocol::PROTOCOL_VERSION {
-        Some(Trouble {
-            reason: "ProtocolVersion".to_owned(),
-            message: format!("the executor speaks version {}", inventory.protocol_version),
-            cause: None,
-        })
+        let message = format!("the executor speaks version {}", inventory.protocol_version);
+        Some(Trouble::new(Reason::ProtocolVersion, &message, None))
     } else if skew > limits::CLOCK_SKEW_MILLISECONDS {
-        Some(Trouble {
-            reason: "ClockSkew".to_owned(),
-            message: format!("the clock of the pod's node is off by {skew} ms"),
-            cause: None,
-        })
+        let message = format!("the clock of the pod's node is off by {skew} ms");
+        Some(Trouble::new(Reason::ClockSkew, &message, None))
     } else {
         None
     };

@@ -12,6 +12,7 @@ pub(crate) mod pod;
 pub(crate) mod quota;
 pub(crate) mod reserve;
 pub(crate) mod status;
+pub(crate) mod trouble;
 pub(crate) mod validate;
 
 use std::{sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ use tokio::time::Instant;
 use self::{
     cache::{Answer, PodEntry},
     facts::PodFacts,
+    trouble::Trouble,
 };
 use crate::{backoff::Retry, context::Context, key::Key, nodes::Standing, report};
 
@@ -39,11 +41,12 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
     let status = match validate::validate(&pool, &context.pod_defaults) {
         Err(trouble) => {
             report::pool_trouble(&context, &key, &pool, Some(&trouble));
-            context.pools.with(&key, |memory| memory.unable = Some(trouble.clone()));
+            set_unable(&context, &key, Some(&trouble));
             status::invalid(old, generation, &trouble, outdated.as_deref(), now)
         }
         Ok(valid) => {
             let found = observe::observe(&context, &key, &valid);
+            set_unable(&context, &key, found.unable.as_ref());
             let step = decide::decide(&valid, &found.seen);
             report::pool_trouble(&context, &key, &pool, found.trouble.as_ref());
             let input = status::Input {
@@ -58,7 +61,8 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
             };
             let status = status::status(old, &valid, &input, now);
             act::act(&context, &key, &valid, step).await;
-            let held = found.held_until.map(|until| until.saturating_duration_since(Instant::now()));
+            let until = [found.held_until, found.starved_at].into_iter().flatten().min();
+            let held = until.map(|until| until.saturating_duration_since(Instant::now()));
             let patience = observe::next_patience(&context, &key);
             next = [held, patience, observe::next_aging(&context, &key, &valid)].into_iter().flatten().min();
             status
@@ -69,6 +73,18 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
         None => Ok(None),
     };
     settle_status(&context, &key, written, next)
+}
+
+/// Notes whether executions with a start deadline need not wait. Those that do are told.
+fn set_unable(context: &Context, key: &Key, unable: Option<&Trouble>) {
+    let news = context.pools.with(key, |memory| {
+        let news = unable.is_some() && memory.unable.is_none();
+        memory.unable = unable.cloned();
+        news
+    });
+    if news {
+        context.executions.wake_pool(key, &context.execution_queue);
+    }
 }
 
 fn settle_status(
@@ -118,6 +134,7 @@ pub(crate) fn pod_gone(context: &Arc<Context>, entry: &Arc<PodEntry>) {
     context.pools.with(&facts.pool, |memory| {
         memory.expected.seen(&facts.key.name);
         memory.expected.leaving(&facts.uid);
+        memory.has_room(Instant::now());
     });
     gone(context, &facts);
     settle(context, entry);

@@ -1,15 +1,15 @@
 //! What is true of a pool now, from the caches. No request is made.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use crds::code_execution::FailureCause;
 use tokio::time::Instant;
 
 use super::{
     cache::PodEntry,
     decide::{Class, Observed, PodView},
-    facts::{Life, PodFacts, Trouble},
+    facts::{Life, PodFacts},
+    trouble::{Reason, Trouble},
     validate::ValidPool,
 };
 use crate::{context::Context, key::Key, nodes::Standing, pool::reserve::Usage};
@@ -20,6 +20,9 @@ const STUCK_AFTER_SECONDS: i64 = 10;
 /// A pod that runs for so long without being ready and answering will not come up.
 const COMES_UP_WITHIN: Duration = Duration::from_mins(2);
 
+/// A pool that cannot make pods gives executions those that become free. After so long without one they need not wait.
+const STARVED_AFTER: Duration = Duration::from_secs(5);
+
 /// The pool with its pods, what it is used for, and what is wrong with it.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -28,8 +31,12 @@ pub(crate) struct Found {
     pub(crate) isolation: Vec<String>,
     /// Why fewer pods are up than wanted.
     pub(crate) trouble: Option<Trouble>,
+    /// Why an execution with a start deadline need not wait.
+    pub(crate) unable: Option<Trouble>,
     /// When pods may be made again.
     pub(crate) held_until: Option<Instant>,
+    /// When there will be no use in waiting.
+    pub(crate) starved_at: Option<Instant>,
 }
 
 /// Looks at a pool.
@@ -42,9 +49,13 @@ pub(crate) fn observe(context: &Context, key: &Key, pool: &ValidPool) -> Found {
         context.pools.with(key, |memory| (memory.expected.coming(&names, now), memory.refused.clone()));
     let usage = context.reserve.lock().usage(key);
     let held_until = refused.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
-    let trouble = refused.map(|(trouble, _)| trouble).or_else(|| pod_trouble(&entries));
-    let unable = trouble.clone().filter(|t| usage.busy + usage.idle == 0 && hopeless(t));
-    context.pools.with(key, |memory| memory.unable = unable);
+    let trouble = refused.map(|(trouble, _)| trouble).or_else(|| pod_trouble(context, &entries));
+    let comes = |(entry, view): (&Arc<PodEntry>, &PodView)| {
+        view.class == Class::Warming && entry.facts().trouble.is_none()
+    };
+    let comes_up = coming > 0 || entries.iter().zip(&views).any(comes);
+    let starves = |trouble: &&Trouble| usage.idle == 0 && trouble.starves(comes_up);
+    let (unable, starved_at) = starvation(context, key, trouble.as_ref().filter(starves), usage.busy, now);
     let isolation = entries
         .iter()
         .filter_map(|entry| entry.answer())
@@ -52,7 +63,7 @@ pub(crate) fn observe(context: &Context, key: &Key, pool: &ValidPool) -> Found {
         .next()
         .unwrap_or_default();
     let seen = Observed { pods: views, coming, queued: usage.queued, held_back: held_until.is_some() };
-    Found { seen, usage, isolation, trouble, held_until }
+    Found { seen, usage, isolation, trouble, unable, held_until, starved_at }
 }
 
 fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Utc>, now: Instant) -> PodView {
@@ -72,7 +83,7 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
         None if busy => Class::Busy,
         None if idle => Class::Idle,
         None if entry.answer().is_some_and(|answer| !answer.holds.is_empty()) => Class::Busy,
-        None => not_up(context, &facts.uid, entry, now).0,
+        None => not_up(context, entry, now).0,
     };
     let age = wall.signed_duration_since(facts.created).num_seconds();
     PodView {
@@ -87,12 +98,15 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
 }
 
 /// What a pod is that is of no use yet, and when it is something else even if nothing happens.
-fn not_up(context: &Context, uid: &str, entry: &PodEntry, now: Instant) -> (Class, Option<Instant>) {
+fn not_up(context: &Context, entry: &PodEntry, now: Instant) -> (Class, Option<Instant>) {
+    let facts = entry.facts();
     let lost_at = {
         let takeover = context.takeover.lock();
-        takeover.is_silent(uid).then(|| takeover.lost_at())
+        takeover.is_silent(&facts.uid).then(|| takeover.lost_at())
     };
-    patience(lost_at, entry.coming_up(), now)
+    // That it is not ready on a lost node says nothing of it. It is replaced for its node.
+    let lost = context.nodes.standing(&facts) == Standing::Lost;
+    patience(lost_at, entry.coming_up().filter(|_| !lost), now)
 }
 
 /// A silent pod is lost in the end, one that comes up is given up.
@@ -108,7 +122,7 @@ fn patience(lost_at: Option<Instant>, coming_up: Option<Instant>, now: Instant) 
 /// When patience with a pod ends.
 pub(crate) fn next_patience(context: &Context, key: &Key) -> Option<Duration> {
     let now = Instant::now();
-    let ends = |entry: std::sync::Arc<PodEntry>| not_up(context, &entry.facts().uid, &entry, now).1;
+    let ends = |entry: Arc<PodEntry>| not_up(context, &entry, now).1;
     let next = context.pods.of_pool(key).into_iter().filter_map(ends).min()?;
     Some(next.saturating_duration_since(now))
 }
@@ -128,14 +142,40 @@ fn dawdles(context: &Context, facts: &PodFacts, wall: DateTime<Utc>) -> bool {
     facts.deleting.is_some_and(|end| left(end) > quick)
 }
 
-fn pod_trouble(entries: &[std::sync::Arc<PodEntry>]) -> Option<Trouble> {
-    let of_pod = entries.iter().find_map(|entry| entry.facts().trouble.clone());
-    of_pod.or_else(|| entries.iter().find_map(|entry| entry.answer().and_then(|a| a.trouble.clone())))
+/// Why executions need not wait any more, or when that will be so. `trouble` is why the pool can give them nothing.
+fn starvation(
+    context: &Context,
+    key: &Key,
+    trouble: Option<&Trouble>,
+    busy: usize,
+    now: Instant,
+) -> (Option<Trouble>, Option<Instant>) {
+    let at = context.pools.with(key, |memory| {
+        memory.starving = trouble.map(|_| memory.starving.unwrap_or(now));
+        memory.starving.map(|since| starved_at(since, memory.given, busy))
+    });
+    let over = at.is_some_and(|at| at <= now);
+    (trouble.filter(|_| over).cloned(), at.filter(|_| !over))
 }
 
-/// It does not pass by itself. Room on a node may come at any time.
-fn hopeless(trouble: &Trouble) -> bool {
-    matches!(trouble.cause, Some(FailureCause::QuotaExceeded | FailureCause::CannotStart))
+/// When executions of a pool that cannot make pods need not wait any more. Programs that run give their pods' room up,
+/// so as long as executions get pods now and then it is worth waiting.
+fn starved_at(since: Instant, given: Option<Instant>, busy: usize) -> Instant {
+    if busy == 0 { since } else { given.map_or(since, |given| given.max(since)) + STARVED_AFTER }
+}
+
+/// What is wrong with the pods that are to stay.
+fn pod_trouble(context: &Context, entries: &[Arc<PodEntry>]) -> Option<Trouble> {
+    let of = |entry: &Arc<PodEntry>| {
+        let facts = entry.facts();
+        let lost = context.nodes.standing(&facts) == Standing::Lost;
+        let node = facts.node.as_deref().filter(|_| lost);
+        let lost = node
+            .map(|node| Trouble::new(Reason::NodeLost, &format!("the node {node} does not answer"), None));
+        let told = facts.trouble.clone().or_else(|| entry.answer().and_then(|answer| answer.trouble.clone()));
+        lost.into_iter().chain(told.filter(|_| facts.deleting.is_none()))
+    };
+    Trouble::first(entries.iter().flat_map(of))
 }
 
 /// When the next idle pod becomes too old.
@@ -176,6 +216,21 @@ mod tests {
         }
         let stays = PodFacts { deleting: None, ..deleted };
         assert_eq!(leaving(&stays, Standing::Lost, before), None);
+    }
+
+    #[test]
+    fn as_long_as_executions_get_pods_it_is_worth_waiting() {
+        let since = Instant::now();
+        let later = since + Duration::from_secs(60);
+        for (given, busy, at) in [
+            (None, 0, since),
+            (Some(later), 0, since),
+            (None, 2, since + STARVED_AFTER),
+            (Some(later), 2, later + STARVED_AFTER),
+        ] {
+            assert_eq!(starved_at(since, given, busy), at, "{given:?} {busy}");
+        }
+        assert_eq!(starved_at(later, Some(since), 1), later + STARVED_AFTER, "given before the trouble");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crds::{
 
 use super::{
     decide::{Class, Observed, Step},
-    facts::Trouble,
     reserve::Usage,
+    trouble::Trouble,
     validate::ValidPool,
 };
 use crate::definitions::OUTDATED;
@@ -76,7 +76,7 @@ pub(crate) fn invalid(
     let build = |type_: &str, holds: bool| Condition {
         type_: type_.to_owned(),
         status: holds.into(),
-        reason: trouble.reason.clone(),
+        reason: trouble.reason.to_string(),
         message: trouble.message.clone(),
         last_transition_time: now,
         observed_generation: generation,
@@ -141,7 +141,7 @@ fn number(count: usize) -> i32 {
 mod tests {
     use k8s_openapi::api::core::v1::Pod;
 
-    use super::*;
+    use super::{super::trouble::Reason, *};
 
     fn pool() -> ValidPool {
         ValidPool {
@@ -212,8 +212,7 @@ mod tests {
     #[test]
     fn trouble_shows_as_degraded_with_its_reason() {
         let (seen, step) = (Observed::default(), Step::default());
-        let trouble =
-            Trouble { reason: "Quota".to_owned(), message: "exceeded quota".to_owned(), cause: None };
+        let trouble = Trouble::new(Reason::Quota, "exceeded quota", None);
         let input = input(&seen, &step, Usage::default(), Some(&trouble));
         let new = status(None, &pool(), &input, at(1)).unwrap();
         let degraded = condition(&new.conditions, CONDITION_DEGRADED).unwrap();

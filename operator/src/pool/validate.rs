@@ -4,8 +4,8 @@ use crds::{SandboxPool, code_execution::FailureCause, sandbox_pool::ReusePolicy}
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
-    facts::Trouble,
     pod::{self, PodDefaults},
+    trouble::{Reason, Trouble},
 };
 
 /// A pool that can be acted on.
@@ -32,10 +32,10 @@ pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<Val
     let spec = &pool.spec;
     if spec.reuse_policy != ReusePolicy::Never {
         let message = "spec.reusePolicy: only Never is available in this version".to_owned();
-        return Err(invalid(message));
+        return Err(invalid(&message));
     }
     let (pod, template) =
-        pod::build(pool, defaults).map_err(|error| invalid(format!("spec.template: {error}")))?;
+        pod::build(pool, defaults).map_err(|error| invalid(&format!("spec.template: {error}")))?;
     let count = |number: i32| usize::try_from(number).unwrap_or(0);
     Ok(ValidPool {
         replicas: count(spec.replicas),
@@ -48,6 +48,6 @@ pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<Val
     })
 }
 
-fn invalid(message: String) -> Trouble {
-    Trouble { reason: "Invalid".to_owned(), message, cause: Some(FailureCause::CannotStart) }
+fn invalid(message: &str) -> Trouble {
+    Trouble::new(Reason::Invalid, message, Some(FailureCause::CannotStart))
 }
