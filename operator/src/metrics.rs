@@ -84,6 +84,10 @@ pub(crate) struct Metrics {
     pub(crate) retries: Counter,
     /// Pods that refused an execution, so that another one was taken.
     pub(crate) refusals: Counter,
+    /// From asking for a pod until it is usable.
+    pub(crate) refill: Histogram,
+    /// 1 while this operator leads.
+    pub(crate) leader: Gauge,
     /// 1 while the definitions in the cluster are older than this operator.
     pub(crate) crd_outdated: Gauge,
 }
@@ -100,6 +104,8 @@ impl Metrics {
             conflicts: Counter::default(),
             retries: Counter::default(),
             refusals: Counter::default(),
+            refill: telemetry::latency_histogram(),
+            leader: Gauge::default(),
             crd_outdated: Gauge::default(),
         };
         let mut add = |name: &str, help: &str, counter: &Counter| {
@@ -110,6 +116,9 @@ impl Metrics {
         add("carrel_conflicts", "Writes refused because the object had changed", &metrics.conflicts);
         add("carrel_retries", "Reconciles that failed and are tried again", &metrics.retries);
         add("carrel_refusals", "Pods that refused an execution", &metrics.refusals);
+        let refill = "From asking for a sandbox until it is usable";
+        registry.register("carrel_refill_seconds", refill, metrics.refill.clone());
+        registry.register("carrel_leader", "1 while this operator leads", metrics.leader.clone());
         let outdated = "1 while the definitions in the cluster are older than this operator";
         registry.register("carrel_crd_outdated", outdated, metrics.crd_outdated.clone());
         registry.register("carrel_stage_seconds", "Duration of each stage", metrics.stages.clone());
@@ -134,5 +143,36 @@ impl Metrics {
 
     pub(crate) fn finished(&self, reason: crds::Reason) {
         self.finished.get_or_create(&ReasonLabels { reason: reason.as_str() }).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_told_under_the_name_that_the_documentation_has() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.stage(Stage::Queue, Duration::from_millis(1));
+        metrics.write(Kind::Pod, Verb::Create);
+        metrics.finished(crds::Reason::Completed);
+        metrics.trouble(pool::trouble::Reason::Quota);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let page = include_str!("../../docs/OPERATIONS.md");
+        let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert_eq!(names.len(), 12, "{names:?}");
+        for line in names {
+            let (name, type_) = line.split_once(' ').unwrap();
+            let name = if type_ == "counter" { format!("{name}_total") } else { name.to_owned() };
+            assert!(page.contains(&format!("`{name}`")), "{name} is not in docs/OPERATIONS.md");
+        }
+        let in_a_millisecond = |line: &str| {
+            line.starts_with("carrel_stage_seconds_bucket")
+                && line.contains(r#"le="0.001""#)
+                && line.ends_with(" 1")
+        };
+        assert!(text.lines().any(in_a_millisecond), "{text}");
     }
 }

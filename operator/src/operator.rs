@@ -119,15 +119,17 @@ impl Operator {
         tracing::info!(identity = config.identity, epoch = term.epoch(), "this operator is the leader");
         let (supervisor, short_lived) = Supervisor::new();
         spawn(&mut tasks, "short-lived tasks", Box::pin(short_lived.run()));
-        let definitions = leading.definitions.clone();
+        let (definitions, leader) = (leading.definitions.clone(), metrics.leader.clone());
         let parts = Parts { config, client, blobs, metrics, live, term, keys, supervisor, definitions };
         let context = Context::new(parts);
         leading.begin(&context);
+        leader.set(1);
         for (name, task) in controllers::all(&context) {
             spawn(&mut tasks, name, task);
         }
         let ended = lead(&election, lease, &mut tasks, &shutdown).await;
         leading.end();
+        leader.set(0);
         tasks.shutdown().await;
         election.release().await;
         ended

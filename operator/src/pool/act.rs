@@ -147,13 +147,19 @@ async fn create_pod(context: &Context, key: &Key, pool: &ValidPool) -> Result<()
     let name = pod_name(&context.config.pod_name_prefix, &key.name);
     let mut pod = pool.pod.clone();
     pod.metadata.name = Some(name.clone());
-    context.pools.with(key, |memory| memory.expected.create(&name, Instant::now()));
+    context.pools.with(key, |memory| {
+        memory.expected.create(&name, Instant::now());
+        memory.refill.asked(&name, Instant::now());
+    });
     let created = context.writes.create(Kind::Pod, &key.namespace, &pod).await;
     created.map(drop).inspect_err(|error| {
         // After anything but a clear refusal the pod may exist, so it goes on being expected.
         let refused = matches!(error, kube::Error::Api(status) if status.code < 500);
         if refused || NotLeader::is(error) {
-            context.pools.with(key, |memory| memory.expected.seen(&name));
+            context.pools.with(key, |memory| {
+                memory.expected.seen(&name);
+                memory.refill.gone(&name);
+            });
         }
     })
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     expectations::Expectations,
     facts::{Life, PodFacts},
+    refill::Refill,
     trouble::{Reason, Trouble},
 };
 use crate::{executor_client::Target, key::Key};
@@ -170,6 +171,7 @@ impl Pods {
 #[derive(Debug, Default)]
 pub(crate) struct PoolMemory {
     pub(crate) expected: Expectations,
+    pub(crate) refill: Refill,
     /// Why pods cannot be made, and until when not to try again.
     pub(crate) refused: Option<(Trouble, Instant)>,
     pub(crate) failures: u32,

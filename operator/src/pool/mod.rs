@@ -10,6 +10,7 @@ pub(crate) mod inventory;
 pub(crate) mod observe;
 pub(crate) mod pod;
 pub(crate) mod quota;
+pub(crate) mod refill;
 pub(crate) mod reserve;
 pub(crate) mod status;
 pub(crate) mod trouble;
@@ -134,6 +135,7 @@ pub(crate) fn pod_gone(context: &Arc<Context>, entry: &Arc<PodEntry>) {
     context.pools.with(&facts.pool, |memory| {
         memory.expected.seen(&facts.key.name);
         memory.expected.leaving(&facts.uid);
+        memory.refill.gone(&facts.key.name);
         memory.has_room(Instant::now());
     });
     gone(context, &facts);
@@ -198,6 +200,11 @@ fn gone(context: &Context, facts: &PodFacts) {
 /// Gives a usable pod out, and takes an unusable one back.
 fn settle(context: &Arc<Context>, entry: &Arc<PodEntry>) {
     let facts = entry.facts();
+    if entry.usable() {
+        let lag =
+            context.pools.with(&facts.pool, |memory| memory.refill.usable(&facts.key.name, Instant::now()));
+        lag.into_iter().for_each(|lag| context.metrics.refill.observe(lag.as_secs_f64()));
+    }
     let leaves = context.nodes.standing(&facts) != Standing::Good;
     let woken = {
         let mut reserve = context.reserve.lock();
