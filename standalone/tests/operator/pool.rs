@@ -133,3 +133,39 @@ fn a_pod_that_is_deleted_without_grace_takes_its_program_with_it() {
         gone(program).await;
     });
 }
+
+#[test]
+fn a_run_whose_pod_is_told_to_go_comes_to_its_end_and_its_pod_goes_then() {
+    alone(async {
+        let bed = Bed::new(1, 2).await;
+        bed.create("long", waiting(&bed, "long")).await;
+        let pod = bed.phase("long", ExecutionPhase::Running).await.pod_name.unwrap();
+        started(&bed, "long").await;
+        bed.ready(1).await;
+        // As an eviction does: with the pod's own grace, which is as long as the longest program.
+        bed.pods().delete(&pod, &DeleteParams::default()).await.unwrap();
+        bed.scale(0).await;
+        let only: BTreeSet<String> = [pod.clone()].into();
+        eventually("the operator has seen it", async || bed.pod_names().await == only).await;
+        go(&bed, "long");
+        let status = bed.finished("long").await;
+        assert_eq!((status.reason, starts(&bed, "long")), (Some(Reason::Completed), 1));
+        assert_eq!(status.stdout.unwrap().text, "before\nafter\n");
+        until(bed.pods(), &pod, |pod| pod.is_none()).await;
+    });
+}
+
+#[test]
+fn an_idle_pod_that_is_told_to_go_is_replaced_and_not_given_out() {
+    alone(async {
+        let bed = Bed::new(1, 3).await;
+        let name = bed.pod_names().await.pop_first().unwrap();
+        bed.pods().delete(&name, &DeleteParams::default()).await.unwrap();
+        let others = async || bed.pod_names().await.into_iter().any(|other| other != name);
+        eventually("the operator has seen it", others).await;
+        let status = bed.run("next", counting(&bed, "next")).await;
+        assert_eq!((status.reason, starts(&bed, "next")), (Some(Reason::Completed), 1));
+        assert_ne!(status.pod_name, Some(name.clone()));
+        until(bed.pods(), &name, |pod| pod.is_none()).await;
+    });
+}

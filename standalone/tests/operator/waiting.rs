@@ -1,10 +1,15 @@
 //! Executions that find no sandbox.
 
-use crds::{ExecutionPhase, Reason};
+use crds::{ConditionStatus, ExecutionPhase, Reason, SandboxPool, code_execution::FailureCause};
+use k8s_openapi::api::events::v1::Event;
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
 use serde_json::json;
 
 use crate::{
-    bed::{Bed, alone},
+    bed::{Bed, alone, eventually, until},
     programs::{counting, go, started, starts, waiting},
 };
 
@@ -60,4 +65,42 @@ fn a_missing_pool_is_waited_for_and_named_when_it_does_not_come() {
         assert_eq!(bed.finished("patient").await.reason, Some(Reason::Completed));
         assert_eq!((starts(&bed, "hurried"), starts(&bed, "patient")), (0, 1));
     });
+}
+
+#[test]
+fn a_pool_whose_pods_are_refused_says_so_and_who_waits_is_told_at_once() {
+    alone(async {
+        let bed = Bed::new(0, 2).await;
+        let spec = json!({"replicas": 0, "template": {"labels": {"team": "not a label"}}});
+        let pool = SandboxPool::new("refused", serde_json::from_value(spec).unwrap());
+        bed.pools().create(&PostParams::default(), &pool).await.unwrap();
+        // It has to wait first: the pool makes no pod before somebody wants one.
+        let mut spec = counting(&bed, "hurried");
+        spec["startDeadlineSeconds"] = json!(300);
+        spec["poolRef"] = json!({"name": "refused"});
+        let status = bed.run("hurried", spec).await;
+        assert_eq!(status.reason, Some(Reason::CapacityUnavailable));
+        assert_eq!(status.failure.unwrap().cause, Some(FailureCause::CannotStart));
+        let pool = until(bed.pools(), "refused", |pool| degraded(pool).is_some()).await;
+        assert_eq!(degraded(pool.as_ref()).as_deref(), Some("Invalid"));
+        let events: Api<Event> = Api::namespaced(bed.client(), "default");
+        eventually("an event", async || {
+            let all = events.list(&ListParams::default()).await.unwrap().items;
+            let of_pool = all.iter().filter(|event| {
+                event.regarding.as_ref().is_some_and(|object| object.name.as_deref() == Some("refused"))
+            });
+            let reasons: Vec<_> = of_pool.map(|event| event.reason.clone().unwrap_or_default()).collect();
+            reasons == ["Invalid"]
+        })
+        .await;
+        assert_eq!(starts(&bed, "hurried"), 0);
+    });
+}
+
+/// The reason for which a pool has fewer pods than it should.
+fn degraded(pool: Option<&SandboxPool>) -> Option<String> {
+    let conditions = &pool?.status.as_ref()?.conditions;
+    let found =
+        conditions.iter().find(|one| one.type_ == "Degraded" && one.status == ConditionStatus::True)?;
+    Some(found.reason.clone())
 }
