@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{config::FrontTokens, secrets};
+use crate::{config::FrontTokens, reach::OfApi, secrets};
 
 /// The entry of the Secret: a JSON object of identities and their tokens.
 const ENTRY: &str = "tokens.json";
@@ -32,6 +32,15 @@ pub(crate) enum FrontTokensError {
     /// Each time that it was to be written it had changed.
     #[error("their Secret changes all the time")]
     Contended,
+}
+
+impl OfApi for FrontTokensError {
+    fn unanswered(&self) -> Option<&kube::Error> {
+        match self {
+            Self::Api(error) => error.unanswered(),
+            Self::Random(_) | Self::Form | Self::Contended => None,
+        }
+    }
 }
 
 /// Makes the Secret, or adds the tokens that it lacks.

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use protocol::SigningKey;
 
-use crate::secrets;
+use crate::{reach::OfApi, secrets};
 
 /// The Secret's name.
 pub(crate) const SECRET: &str = "carrel-executor-keys";
@@ -28,6 +28,15 @@ pub(crate) enum KeysError {
     /// The key cannot be used.
     #[error("the Secret {SECRET} holds an unusable key")]
     Key(#[source] protocol::KeyError),
+}
+
+impl OfApi for KeysError {
+    fn unanswered(&self) -> Option<&kube::Error> {
+        match self {
+            Self::Api(error) => error.unanswered(),
+            Self::Random(_) | Self::Entry(_) | Self::Key(_) => None,
+        }
+    }
 }
 
 /// The keys of this installation.

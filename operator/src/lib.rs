@@ -40,6 +40,7 @@ mod metrics;
 mod nodes;
 mod operator;
 mod pool;
+mod reach;
 mod report;
 mod sandbox_file;
 mod secrets;

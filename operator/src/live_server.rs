@@ -31,6 +31,7 @@ use crate::{
     context::Context,
     definitions::{Definitions, OUTDATED},
     live_output::LiveOutputs,
+    reach::Reach,
 };
 
 /// The audience that callers' tokens may be bound to.
@@ -41,6 +42,7 @@ const AUDIENCE: &str = "carrel-operator";
 pub(crate) struct Leading {
     context: Arc<RwLock<Weak<Context>>>,
     pub(crate) definitions: Definitions,
+    pub(crate) reach: Reach,
 }
 
 impl Leading {
@@ -52,15 +54,18 @@ impl Leading {
         *self.context.write() = Weak::new();
     }
 
-    /// Health, readiness and metrics. Ready is a leader that may start programs, and a standby, when the cluster has
-    /// the definitions that they were built with.
+    /// Health, readiness and metrics. Ready is a leader that may start programs, and a standby that reaches the API,
+    /// when the cluster has the definitions that they were built with.
     pub(crate) fn admin(&self, registry: Arc<Registry>) -> telemetry::Admin {
-        let (leading, definitions) = (self.clone(), self.definitions.clone());
+        let (leading, definitions, reach) = (self.clone(), self.definitions.clone(), self.reach.clone());
+        let outdated = move || match definitions.outdated() {
+            Some(message) => Err(format!("{OUTDATED}: {message}")),
+            None => Ok(()),
+        };
         telemetry::Admin::new(registry)
+            .ready_when("api", move || reach.check())
             .ready_when("takeover", move || leading.check())
-            .ready_when("definitions", move || {
-                definitions.outdated().map_or(Ok(()), |message| Err(format!("{OUTDATED}: {message}")))
-            })
+            .ready_when("definitions", outdated)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -227,9 +232,9 @@ mod tests {
             let text = to_bytes(body, 1024).await.unwrap();
             (head.status, String::from_utf8(text.to_vec()).unwrap())
         };
-        assert_eq!(ask().await, (StatusCode::OK, "takeover: ok\ndefinitions: ok\n".to_owned()));
+        assert_eq!(ask().await, (StatusCode::OK, "api: ok\ntakeover: ok\ndefinitions: ok\n".to_owned()));
         leading.definitions.set(Some("SandboxPool has no spec.x".to_owned()));
-        let text = "takeover: ok\ndefinitions: CRDOutdated: SandboxPool has no spec.x\n".to_owned();
+        let text = "api: ok\ntakeover: ok\ndefinitions: CRDOutdated: SandboxPool has no spec.x\n".to_owned();
         assert_eq!(ask().await, (StatusCode::SERVICE_UNAVAILABLE, text));
     }
 

@@ -19,6 +19,7 @@ use crate::{
     live_output::LiveOutputs,
     live_server::{self, Leading},
     metrics::Metrics,
+    reach::Reach,
     supervisor::Supervisor,
 };
 
@@ -108,14 +109,12 @@ impl Operator {
         }
         let looking = definitions::keep(client.clone(), leading.definitions.clone(), metrics.clone());
         spawn(&mut tasks, "look at the definitions", Box::pin(looking));
-        let keys = make_secrets(&config, &client).await?;
-        let term = Term::new(keys.current.clone(), config.timings.token, config.clock.clone());
-        let election = Election::new(&config, client.clone(), term.clone(), keys.made);
-        let lease = tokio::select! {
-            lease = election.acquire() => lease.map_err(|error| OperatorError::Lease(error.into()))?,
+        let begun = tokio::select! {
+            begun = begin(&config, &client, &leading.reach) => begun?,
             error = first_end(&mut tasks) => return Err(error),
             () = shutdown.cancelled() => return Ok(()),
         };
+        let Begun { keys, term, election, lease } = begun;
         tracing::info!(identity = config.identity, epoch = term.epoch(), "this operator is the leader");
         let (supervisor, short_lived) = Supervisor::new();
         spawn(&mut tasks, "short-lived tasks", Box::pin(short_lived.run()));
@@ -136,14 +135,27 @@ impl Operator {
     }
 }
 
-/// What is made once, by whichever operator comes first, and read from then on.
-async fn make_secrets(config: &OperatorConfig, client: &Client) -> Result<Keys, OperatorError> {
+/// What a leader has at its beginning.
+struct Begun {
+    keys: Keys,
+    term: Term,
+    election: Election,
+    lease: Lease,
+}
+
+/// Makes the Secrets, then waits to become the leader.
+async fn begin(config: &OperatorConfig, client: &Client, reach: &Reach) -> Result<Begun, OperatorError> {
     let namespace = &config.operator_namespace;
     if let Some(wanted) = &config.front_tokens {
-        let made = front_tokens::ensure(client.clone(), namespace, wanted).await;
+        let made = reach.patiently(|| front_tokens::ensure(client.clone(), namespace, wanted)).await;
         made.map_err(|error| OperatorError::FrontTokens(error.into()))?;
     }
-    keys::load(client.clone(), namespace).await.map_err(|error| OperatorError::Keys(error.into()))
+    let keys = reach.patiently(|| keys::load(client.clone(), namespace)).await;
+    let keys = keys.map_err(|error| OperatorError::Keys(error.into()))?;
+    let term = Term::new(keys.current.clone(), config.timings.token, config.clock.clone());
+    let election = Election::new(config, client.clone(), term.clone(), keys.made, reach.clone());
+    let lease = election.acquire().await.map_err(|error| OperatorError::Lease(error.into()))?;
+    Ok(Begun { keys, term, election, lease })
 }
 
 /// Keeps the lease while the tasks run.

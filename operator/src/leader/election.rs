@@ -15,7 +15,11 @@ use super::{
     lease::{self, Move},
     term::Term,
 };
-use crate::{clock::Clock, config::OperatorConfig};
+use crate::{
+    clock::Clock,
+    config::OperatorConfig,
+    reach::{OfApi as _, Reach},
+};
 
 /// The Lease's name.
 const NAME: &str = "carrel-operator";
@@ -46,11 +50,18 @@ pub(crate) struct Election {
     renew: Duration,
     clock: Clock,
     term: Term,
+    reach: Reach,
 }
 
 impl Election {
     /// `first` says that no operator has led here before.
-    pub(crate) fn new(config: &OperatorConfig, client: Client, term: Term, first: bool) -> Self {
+    pub(crate) fn new(
+        config: &OperatorConfig,
+        client: Client,
+        term: Term,
+        first: bool,
+        reach: Reach,
+    ) -> Self {
         Self {
             api: Api::namespaced(client.clone(), &config.operator_namespace),
             client,
@@ -62,6 +73,7 @@ impl Election {
             renew: config.timings.lease_renew,
             clock: config.clock.clone(),
             term,
+            reach,
         }
     }
 
@@ -70,7 +82,7 @@ impl Election {
         let mut seen: Option<(String, Instant)> = None;
         let mut first = self.first;
         loop {
-            let read = self.api.get_opt(NAME).await.map_err(ElectionError::Api)?;
+            let read = self.reach.patiently(|| self.api.get_opt(NAME)).await.map_err(ElectionError::Api)?;
             first &= read.is_none();
             let version = read.as_ref().and_then(|l| l.metadata.resource_version.clone()).unwrap_or_default();
             let since = match &seen {
@@ -170,7 +182,7 @@ impl Election {
         Ok(self.write_over(&read, epoch.max(lease::epoch(&read))).await.ok())
     }
 
-    /// Takes the Lease; `None` when somebody else was faster.
+    /// Takes the Lease; `None` when somebody else was faster, or nobody knows.
     async fn write(&self, read: Option<&Lease>, epoch: u64) -> Result<Option<Lease>, ElectionError> {
         let written = if let Some(lease) = read {
             self.write_over(lease, epoch).await
@@ -183,6 +195,12 @@ impl Election {
         match written {
             Ok(lease) => Ok(Some(lease)),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+            Err(error) if error.unanswered().is_some() => {
+                // It may have arrived. Whether it did is seen by the next look.
+                tracing::warn!(%error, "the lease was not written; it is tried again");
+                sleep(self.renew / 20).await;
+                Ok(None)
+            }
             Err(error) => Err(ElectionError::Api(error)),
         }
     }
