@@ -7,7 +7,7 @@
     reason = "a test that cannot go on shall stop with the reason"
 )]
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use e2e::{Cluster, Counter, Process, eventually, kubectl::execution};
 use nix::{
@@ -175,8 +175,8 @@ async fn a_lease_that_is_deleted_starts_nothing_twice() {
     let mut standby = bed.cluster.operator(&[]);
     for _ in 0..2 {
         let (old, system) = (bed.holder(), bed.cluster.system());
-        bed.cluster.kubectl().run(&["delete", "lease", "-n", &system, "--all"], "");
-        eventually("another leader", async || {
+        let _ = bed.cluster.kubectl().run(&["delete", "lease", "-n", &system, "--all"], "");
+        eventually("another leader", || {
             // A leader that has lost its lease ends, and whoever runs it starts it again, as a cluster does.
             for operator in [&mut bed.leader, &mut standby] {
                 if operator.has_ended() {
@@ -184,7 +184,7 @@ async fn a_lease_that_is_deleted_starts_nothing_twice() {
                 }
             }
             let now = bed.holder();
-            (!now.is_empty() && now != old).then_some(())
+            ready((!now.is_empty() && now != old).then_some(()))
         })
         .await;
     }
