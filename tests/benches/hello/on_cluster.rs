@@ -37,7 +37,8 @@ pub(crate) async fn run(client: &reqwest::Client) {
     let floor = floor(&bare).await;
     println!("on a real API server, {WARM} warm sandboxes, single use");
     let p50 = milliseconds(&floor, 50);
-    println!("  floor (2 writes, 2 watch events), {ROUNDS} times: {}", figures(&floor, p50));
+    let p99 = milliseconds(&floor, 99);
+    println!("  floor (2 writes, 2 watch events), {ROUNDS} times: p50 {p50:.2} ms   p99 {p99:.2} ms");
     let before = Counts::read(&cluster).await;
     let (mut over_kube, mut over_http) = (Vec::new(), Vec::new());
     for _ in 0..FILLS {
