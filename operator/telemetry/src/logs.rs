@@ -17,7 +17,10 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-use crate::json::JsonLines;
+use crate::{
+    json::JsonLines,
+    traces::{TraceError, Traces},
+};
 
 /// Our own crates. Libraries below them log at INFO even when we log at DEBUG: what they say there is
 /// much, and may hold headers and bodies of requests.
@@ -52,6 +55,9 @@ pub enum InitError {
         /// What it says.
         value: String,
     },
+    /// There is a collector, and spans cannot be sent to it.
+    #[error("traces")]
+    Traces(#[from] TraceError),
     /// Something in this process logs already.
     #[error("logging is set up already")]
     Installed(#[from] TryInitError),
@@ -72,6 +78,11 @@ impl LogSettings {
     fn from_env() -> Result<Self, InitError> {
         let read = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         Self::parse(read("LOG_LEVEL").as_deref(), read("LOG_FORMAT").as_deref())
+    }
+
+    /// Which spans are sent, whatever is logged: ours.
+    fn traced() -> Targets {
+        Targets::new().with_targets(OWN_TARGETS.map(|name| (name, LevelFilter::INFO)))
     }
 
     fn targets(self) -> Targets {
@@ -96,10 +107,11 @@ fn parse_level(text: &str) -> LevelFilter {
 type Hook = Arc<dyn Fn(&panic::PanicHookInfo<'_>) + Send + Sync>;
 
 /// While it lives, a panic is a log line and not loose text between the lines. Dropping it puts the
-/// former panic hook back.
+/// former panic hook back, and sends the last spans.
 #[must_use = "panics are logged while the guard lives"]
 pub struct Guard {
     former: Hook,
+    _traces: Option<Traces>,
 }
 
 impl fmt::Debug for Guard {
@@ -118,7 +130,8 @@ impl Drop for Guard {
     }
 }
 
-/// Starts logging for this process as `LOG_LEVEL` and `LOG_FORMAT` say. `service` is named in JSON lines.
+/// Starts logging for this process as `LOG_LEVEL` and `LOG_FORMAT` say, and sends spans when
+/// `OTEL_EXPORTER_OTLP_ENDPOINT` says where to. `service` is named in JSON lines and spans.
 pub fn init(service: &'static str) -> Result<Guard, InitError> {
     init_with(service, LogSettings::from_env()?)
 }
@@ -132,10 +145,15 @@ pub fn init_with(service: &'static str, settings: LogSettings) -> Result<Guard, 
             .with_ansi(io::stderr().is_terminal())
             .boxed(),
     };
-    tracing_subscriber::registry().with(lines.with_filter(settings.targets())).try_init()?;
+    let traces = Traces::from_env(service)?;
+    let spans = traces.as_ref().map(|traces| traces.layer().with_filter(LogSettings::traced()));
+    tracing_subscriber::registry().with(lines.with_filter(settings.targets())).with(spans).try_init()?;
+    if let Some(traces) = &traces {
+        traces.make_global();
+    }
     let former = Hook::from(panic::take_hook());
     panic::set_hook(Box::new(log_panic));
-    Ok(Guard { former })
+    Ok(Guard { former, _traces: traces })
 }
 
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
