@@ -62,7 +62,7 @@ mod tests {
         let finished = Some(RunState::Finished);
         let minute = Duration::from_mins(1);
         assert_eq!(after(finished, Duration::ZERO), Next::AwaitOperator(PATIENCE));
-        assert_eq!(after(finished, PATIENCE - minute), Next::AwaitOperator(minute));
+        assert_eq!(after(finished, minute * 9), Next::AwaitOperator(minute));
         assert_eq!(after(finished, PATIENCE), Next::GiveUp);
         assert_eq!(after(finished, PATIENCE + minute), Next::GiveUp);
     }
