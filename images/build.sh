@@ -8,6 +8,8 @@
 # --release`. The first layer is Debian and Python, kept by what it is made of; the second holds the binaries, so
 # that a change of the code makes a small layer only. Needs root (file owners), mmdebstrap and network.
 set -euo pipefail
+# A layer is made in a command substitution, which would go on after an error.
+shopt -s inherit_errexit
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/.." && pwd)
@@ -69,7 +71,7 @@ python_environment() { # ROOT
     rm -rf "${site:?}/bin"
     # Unchecked hashes instead of times: the byte code of the same source is the same file.
     chroot "$root" /opt/carrel/python/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-        "/opt/carrel/python/lib/python$minor/site-packages" || true
+        "/opt/carrel/python/lib/python$minor/site-packages"
     chroot "$root" fc-cache --system-only
     chroot "$root" env MPLCONFIGDIR=/opt/carrel/python/mplconfig MPLBACKEND=Agg /opt/carrel/python/bin/python3 -I -c \
         'import io; from matplotlib import pyplot; pyplot.title("warm"); pyplot.savefig(io.BytesIO())'
