@@ -7,7 +7,8 @@ import itertools
 import re
 import sys
 
-ACCOUNTS = {"rbac/operator": "operator", "rbac/shim": "front", "uninstall": "uninstall", "tests/smoke": "test"}
+ACCOUNTS = {"rbac/operator": "operator", "rbac/shim": "front", "tenants/pool": "pools",
+            "uninstall": "uninstall", "tests/smoke": "test"}
 # The front's are in the operator's file: one role for both.
 REVIEWS = {("tokenreviews", "create"), ("subjectaccessreviews", "create")}
 

@@ -1,4 +1,4 @@
-"""Asks the API server about Carrel's kinds, as the pod's account. Stands in front of the scripts of the hooks."""
+"""Asks the API server about Carrel's kinds, as the pod's account. Stands in front of the scripts of the Jobs."""
 
 import json
 import os
@@ -21,7 +21,7 @@ trust.verify_flags &= ~ssl.VERIFY_X509_STRICT
 def ask(method, path="", body=None):
     headers = {"Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}", "Accept": "application/json"}
     if body:
-        headers["Content-Type"] = "application/merge-patch+json"
+        headers["Content-Type"] = "application/merge-patch+json" if method == "PATCH" else "application/json"
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(f"{base}{path}", data, headers, method=method)
     with urllib.request.urlopen(request, timeout=10, context=trust) as answer:

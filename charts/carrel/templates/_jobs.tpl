@@ -1,8 +1,8 @@
 {{/*
-A Job around one of files/*.py, run by an event of the release. Takes (dict "root" $ "name" "kinds" "account" "test"
-"event" "post-install" "script" "wait_for_kinds.py" "args" (list ..) "seconds" 120).
+A Job around one of files/*.py, with an account of its own. Takes (dict "root" $ "name" "uninstall" "script"
+"cancel_executions.py" "args" (list ..) "seconds" 120 "event" "pre-delete"); without an event it is a part of the release.
 */}}
-{{- define "carrel.hookJob" -}}
+{{- define "carrel.job" -}}
 {{- $name := include "carrel.fullname" .root }}
 apiVersion: batch/v1
 kind: Job
@@ -10,17 +10,22 @@ metadata:
   name: {{ $name }}-{{ .name }}
   labels:
     {{- include "carrel.labels" .root | nindent 4 }}
+  {{- with .event }}
   annotations:
-    helm.sh/hook: {{ .event }}
+    helm.sh/hook: {{ . }}
     helm.sh/hook-weight: "-5"
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+  {{- end }}
 spec:
+  {{- if not .event }}
+  ttlSecondsAfterFinished: 600
+  {{- end }}
   backoffLimit: 3
   activeDeadlineSeconds: {{ .seconds }}
   template:
     spec:
       restartPolicy: Never
-      serviceAccountName: {{ $name }}-{{ .account }}
+      serviceAccountName: {{ $name }}-{{ .name }}
       automountServiceAccountToken: true
       {{- include "carrel.pullSecrets" .root | nindent 6 }}
       securityContext: {{- include "carrel.podSecurity" .root | nindent 8 }}
