@@ -69,11 +69,11 @@ python_environment() { # ROOT
         --requirements "$top/executor/python/requirements.lock"
     mv "$site/bin/uv" "$root/opt/carrel/python/bin/uv"
     rm -rf "${site:?}/bin"
-    # Unchecked hashes instead of times: the byte code of the same source is the same file.
-    chroot "$root" /opt/carrel/python/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    # Unchecked hashes instead of times, and one order of sets: the byte code of the same source is the same file.
+    chroot "$root" env PYTHONHASHSEED=0 /opt/carrel/python/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         "/opt/carrel/python/lib/python$minor/site-packages"
     chroot "$root" fc-cache --system-only
-    chroot "$root" env MPLCONFIGDIR=/opt/carrel/python/mplconfig MPLBACKEND=Agg /opt/carrel/python/bin/python3 -I -c \
+    chroot "$root" env PYTHONHASHSEED=0 MPLCONFIGDIR=/opt/carrel/python/mplconfig MPLBACKEND=Agg /opt/carrel/python/bin/python3 -s -P -c \
         'import io; from matplotlib import pyplot; pyplot.title("warm"); pyplot.savefig(io.BytesIO())'
 }
 
