@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# The tests that need a real cluster: parity of the in-process API, examples, lives, takeovers, growth.
+# The tests that need a real cluster: parity of the in-process API, the installed chart, examples, lives, takeovers,
+# growth.
 #
 #   tests/e2e.sh [NAME...]      by default all of them; NAME is a file of tests/tests without .rs, or parity
 #
-# Without KUBECONFIG it starts the cluster of tests/cluster, gives it the executor image, and ends it afterwards
-# (CARREL_E2E_KEEP=1 keeps it). With KUBECONFIG that cluster is used as it is. Then the image must be there already
-# (CARREL_E2E_EXECUTOR_IMAGE), this machine must reach its pods, and pods must reach it at CARREL_E2E_HOST_ADDRESS.
+# Without KUBECONFIG it starts the cluster of tests/cluster, gives it the images, and ends it afterwards
+# (CARREL_E2E_KEEP=1 keeps it). With KUBECONFIG that cluster is used as it is. Then the images must be there already
+# (CARREL_E2E_EXECUTOR_IMAGE, CARREL_E2E_CONTROL_IMAGE; CARREL_E2E_NEXT_TAG, if set, is one more tag of both, to upgrade
+# to), this machine must reach its pods, and pods must reach it at CARREL_E2E_HOST_ADDRESS.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -29,16 +31,25 @@ finish() {
     exit "$status"
 }
 
+# Packs what `make build` has built, and gives it to the node under two tags.
+give_image() { # NAME IMAGE
+    local file=target/e2e/$1.tar
+    images/build.sh "$1" "$file"
+    "$cluster" import "$2" "$file"
+    "$cluster" node ctr -n k8s.io images tag --force "$2" "$2-next" >/dev/null
+    rm -f "$file"
+}
+
 start_own_cluster() {
-    # Packing is quiet work of the disk while the cluster comes up.
     mkdir -p target/e2e
-    images/build.sh executor target/e2e/executor.tar
     "$cluster" up
-    say "giving the node the executor image, half a minute"
-    "$cluster" import "localhost/carrel-executor:$version" target/e2e/executor.tar
-    rm -f target/e2e/executor.tar
-    export CARREL_E2E_KUBECONFIG=$PWD/$own
+    say "giving the node the images, half a minute"
     export CARREL_E2E_EXECUTOR_IMAGE=localhost/carrel-executor:$version
+    export CARREL_E2E_CONTROL_IMAGE=localhost/carrel:$version
+    export CARREL_E2E_NEXT_TAG=$version-next
+    give_image executor "$CARREL_E2E_EXECUTOR_IMAGE"
+    give_image control "$CARREL_E2E_CONTROL_IMAGE"
+    export CARREL_E2E_KUBECONFIG=$PWD/$own
     CARREL_E2E_HOST_ADDRESS=$(ip -4 -o addr show carrel0 | sed -n 's/.* inet \([0-9.]*\).*/\1/p')
     export CARREL_E2E_HOST_ADDRESS
 }
@@ -48,12 +59,13 @@ start_own_cluster() {
 export CARREL_E2E_FINISHED=${CARREL_E2E_FINISHED-2000} CARREL_E2E_QUEUED=${CARREL_E2E_QUEUED-200}
 
 tests=("$@")
-[ "${#tests[@]}" -gt 0 ] || tests=(parity scenarios takeover growth examples)
+[ "${#tests[@]}" -gt 0 ] || tests=(parity addon scenarios takeover growth examples)
 
 if [ -n "${KUBECONFIG-}" ] && [ "$(realpath "$KUBECONFIG")" != "$(realpath -m "$own")" ]; then
     theirs=1
     export CARREL_E2E_KUBECONFIG=$KUBECONFIG
     : "${CARREL_E2E_EXECUTOR_IMAGE:?is to name the executor image, as the nodes know it}"
+    : "${CARREL_E2E_CONTROL_IMAGE:?is to name the image of operator and front, as the nodes know it}"
     : "${CARREL_E2E_HOST_ADDRESS:?is to be an address of this machine that pods reach}"
 else
     trap finish EXIT

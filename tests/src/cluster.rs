@@ -28,7 +28,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(command: &mut Command, log: PathBuf) -> Self {
+    pub(crate) fn start(command: &mut Command, log: PathBuf) -> Self {
         let file = std::fs::File::create(&log).expect("a log file");
         let child = command
             .stdin(Stdio::null())
@@ -97,7 +97,7 @@ impl Deref for Cluster {
     }
 }
 
-fn variable(name: &str) -> String {
+pub(crate) fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make e2e`"))
 }
 
@@ -107,7 +107,7 @@ fn free_address() -> String {
 }
 
 /// The kubeconfig of the cluster with another default namespace.
-fn kubeconfig_for(namespace: &str, file: &Path) {
+pub(crate) fn kubeconfig_for(namespace: &str, file: &Path) {
     let mut config = Kubeconfig::read_from(variable("CARREL_E2E_KUBECONFIG")).expect("a kubeconfig");
     for context in &mut config.contexts {
         if let Some(context) = &mut context.context {

@@ -71,8 +71,13 @@ impl Front {
 /// An HTTP client.
 #[must_use]
 pub fn http() -> reqwest::Client {
+    http_builder().build().expect("an HTTP client")
+}
+
+/// An HTTP client to be. What it asks for is near, whatever the environment says about proxies.
+pub(crate) fn http_builder() -> reqwest::ClientBuilder {
     install_tls();
-    reqwest::Client::new()
+    reqwest::Client::builder().no_proxy()
 }
 
 /// The first user of TLS decides whose it is.

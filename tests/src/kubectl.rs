@@ -14,11 +14,18 @@ use tempfile::TempDir;
 pub struct Kubectl {
     kubeconfig: PathBuf,
     home: TempDir,
+    user: Option<String>,
 }
 
 impl Kubectl {
     pub(crate) fn new(kubeconfig: PathBuf) -> Self {
-        Self { kubeconfig, home: tempfile::tempdir().expect("a temporary folder") }
+        Self { kubeconfig, home: tempfile::tempdir().expect("a temporary folder"), user: None }
+    }
+
+    /// The same for another person, who has the rights of this name alone.
+    #[must_use]
+    pub fn acting_as(&self, user: &str) -> Self {
+        Self { user: Some(user.to_owned()), ..Self::new(self.kubeconfig.clone()) }
     }
 
     /// The command, ready for arguments.
@@ -27,6 +34,7 @@ impl Kubectl {
         let mut command = Command::new("kubectl");
         command.env("HOME", self.home.path()).env("KUBECONFIG", &self.kubeconfig);
         command.arg("--cache-dir").arg(self.home.path().join("cache"));
+        command.args(self.user.iter().flat_map(|user| ["--as", user]));
         command
     }
 
@@ -74,6 +82,14 @@ impl Kubectl {
     pub fn create(&self, object: &Value) -> String {
         let name = self.run(&["create", "-f", "-", "-o", "jsonpath={.metadata.name}"], &object.to_string());
         name.trim().to_owned()
+    }
+
+    /// What is asked for as a list of objects, for instance of `cex -l group=one`.
+    #[must_use]
+    pub fn list(&self, args: &[&str]) -> Vec<Value> {
+        let words: Vec<&str> = ["get", "-o", "json"].iter().chain(args).copied().collect();
+        let mut list: Value = serde_json::from_str(&self.run(&words, "")).expect("kubectl prints JSON");
+        list["items"].as_array_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// An object as JSON.

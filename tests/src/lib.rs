@@ -11,16 +11,24 @@
     reason = "all of this is test code: a failure is to be seen at once, with its reason"
 )]
 
+pub mod addon;
 pub mod cluster;
 pub mod counter;
+pub mod door;
 pub mod examples;
 pub mod front;
+pub mod helm;
 pub mod kubectl;
+pub mod machine;
 pub mod service;
+pub mod volume;
 
+pub use addon::Addon;
 pub use cluster::{Cluster, Process};
 pub use counter::Counter;
+pub use door::Door;
 pub use front::{Front, http};
+pub use helm::Helm;
 pub use kubectl::Kubectl;
 pub use service::{Carrel, Options};
 
@@ -55,17 +63,27 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 /// Asks `check` until it gives something, at most [`PATIENCE`] long; `what` says what was waited for.
-pub async fn eventually<T, F, C>(what: &str, mut check: C) -> T
-where
-    C: FnMut() -> F,
-    F: Future<Output = Option<T>>,
-{
+pub async fn eventually<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE, Duration::from_millis(20), what, check).await
+}
+
+/// As [`eventually`] for what takes a cluster its time, and for checks that are programs themselves.
+pub async fn in_time<T>(what: &str, check: impl AsyncFnMut() -> Option<T>) -> T {
+    within(PATIENCE * 2, Duration::from_millis(300), what, check).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    pause: Duration,
+    what: &str,
+    mut check: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = check().await {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(start.elapsed() < limit, "waited {limit:?} in vain for {what}");
+        tokio::time::sleep(pause).await;
     }
 }

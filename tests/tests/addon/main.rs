@@ -1,0 +1,22 @@
+//! Carrel as an admin installs it: the chart on a cluster, with people who use it, and everything that goes wrong in a
+//! cluster while programs run. Most tests share one installation; `shared` says how.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on shall stop with the reason"
+)]
+
+mod basics;
+mod batch;
+mod crashes;
+mod lifecycle;
+mod load;
+mod node;
+mod people;
+mod pods;
+mod policies;
+mod pools;
+mod shared;
+mod tenants;
