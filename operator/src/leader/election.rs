@@ -225,8 +225,9 @@ impl Election {
         let mut events = watcher::watch_object(api, NAME).default_backoff().boxed();
         let change = async {
             while let Some(event) = events.next().await {
+                // A Lease that is not there has the version "", as in `acquire`.
                 if let Ok(lease) = event
-                    && lease.and_then(|l| l.metadata.resource_version).as_deref() != Some(version)
+                    && lease.and_then(|l| l.metadata.resource_version).unwrap_or_default() != version
                 {
                     return;
                 }
