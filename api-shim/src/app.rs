@@ -1,41 +1,33 @@
 //! The service put together: made from a configuration and handles, served on listeners.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::Router;
 use blobs::Blobs;
-use kube::{Api, Client};
+use kube::Client;
+use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admission::Admission,
     body::Bodies,
-    cancels::Cancels,
-    config::{ShimConfig, VERSION},
-    executions::Executions,
+    config::{ShimConfig, TokenReviewRules, VERSION},
+    gate::{Credentials, Gate},
     health::Health,
-    inputs::Inputs,
     live::LiveOutput,
     metrics::Metrics,
-    outputs::Outputs,
-    rooms::{Rooms, watch_pools},
     router::router,
-    runs::Runs,
     serve::serve,
-    stage::Stage,
     state::{AppState, Shared},
-    waiters::{Waiters, watch_executions},
+    tenant::{Common, Tenant},
+    token_review::Reviews,
 };
-
-/// Requests and runs under way have so long to end after a shutdown.
-const DRAIN: Duration = Duration::from_secs(25);
 
 /// The HTTP front.
 #[derive(Clone)]
 pub struct App {
     state: Shared,
-    client: Client,
 }
 
 impl std::fmt::Debug for App {
@@ -50,37 +42,30 @@ impl App {
     pub fn new(config: ShimConfig, client: Client, blobs: Blobs, live: Arc<dyn LiveOutput>) -> Self {
         let mut registry = telemetry::new_registry("api-shim", VERSION);
         let metrics = Metrics::register(&mut registry);
-        let files = Api::namespaced(client.clone(), &config.namespace);
-        let executions = Api::namespaced(client.clone(), &config.namespace);
-        let pools = Api::namespaced(client.clone(), &config.namespace);
-        let waiters = Arc::new(Waiters::default());
-        let retry_after = config.capacity_retry_after_seconds;
-        let executions = Executions::new(executions, config.replica.clone(), retry_after);
         let tasks = TaskTracker::new();
-        let runs = Runs {
-            cancels: Cancels::new(executions.clone(), tasks.clone()),
-            executions,
-            rooms: Arc::new(Rooms::default()),
-            waiters: Arc::clone(&waiters),
-            stage: Stage { files: files.clone(), blobs: blobs.clone() },
-            outputs: Outputs { blobs },
-            metrics: metrics.clone(),
-            tasks,
-            capacity_retry_after_seconds: retry_after,
+        let common = Common { config: &config, client, blobs, metrics: &metrics, tasks: &tasks };
+        let credentials = match &config.token_review {
+            None => Credentials::Tokens(RwLock::new(config.tokens.clone())),
+            Some(TokenReviewRules { audience }) => Credentials::Reviews(Box::new(Reviews::new(
+                common.client.clone(),
+                audience.clone(),
+                metrics.clone(),
+            ))),
         };
+        let gate = Gate::new(credentials, config.tenants(), |rules| Tenant::new(rules, &common));
+        let probes = gate.tenants().map(|tenant| tenant.probe()).collect();
         let state = AppState {
             bodies: Bodies::new(config.body, metrics.clone(), config.admission.retry_after_seconds),
             admission: Admission::new(config.admission, metrics.clone()),
-            runs: Arc::new(runs),
-            inputs: Inputs { files },
+            health: Arc::new(Health::new(probes, config.health.clone())),
+            gate,
+            tasks,
             live,
-            health: Arc::new(Health::new(pools, config.spec.pool.clone(), config.health.clone())),
-            waiters,
             registry,
             metrics,
             config,
         };
-        Self { state: Arc::new(state), client }
+        Self { state: Arc::new(state) }
     }
 
     /// The routes. A request needs a [`crate::guard::Connection`] among its extensions to be seen as local.
@@ -88,16 +73,13 @@ impl App {
         router(Arc::clone(&self.state))
     }
 
-    /// What must run beside the routes until shutdown: the watches of our executions and of the
-    /// pools, and the health check.
+    /// What must run beside the routes until shutdown: the watches of each tenant's executions and pools, the health
+    /// check, and a look at the file of tokens.
     pub async fn run_background(&self, shutdown: CancellationToken) {
-        let executions = Api::namespaced(self.client.clone(), &self.state.config.namespace);
-        let replica = self.state.config.replica.clone();
-        let watch = watch_executions(executions, replica, Arc::clone(&self.state.waiters), shutdown.clone());
-        let pools = Api::namespaced(self.client.clone(), &self.state.config.namespace);
-        let rooms = watch_pools(pools, Arc::clone(&self.state.runs.rooms), shutdown.clone());
-        let health = Arc::clone(&self.state.health).refresh(shutdown);
-        tokio::join!(watch, rooms, health);
+        let watches = self.state.gate.tenants().map(|tenant| tenant.watch(shutdown.clone()));
+        let health = Arc::clone(&self.state.health).refresh(shutdown.clone());
+        let tokens = self.state.gate.follow_file(self.state.config.token_file.as_ref(), shutdown.clone());
+        tokio::join!(futures::future::join_all(watches), health, tokens);
     }
 
     /// Serves on the listeners until shutdown. Then it says that it is not ready, takes no further requests after
@@ -138,12 +120,12 @@ impl App {
     /// The watch goes on meanwhile: those who wait still need it.
     async fn drain(&self, open: &TaskTracker) {
         open.close();
-        self.state.runs.tasks.close();
+        self.state.tasks.close();
         let ended = async {
             open.wait().await;
-            self.state.runs.tasks.wait().await;
+            self.state.tasks.wait().await;
         };
-        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+        if tokio::time::timeout(self.state.config.drain, ended).await.is_err() {
             tracing::warn!("requests were still under way when the time for them ran out");
         }
     }

@@ -1,5 +1,5 @@
-//! Bearer tokens and the identities they stand for. Tokens are kept and compared as hashes, every one of
-//! them on every request, so that the time says nothing about any.
+//! Configured bearer tokens and the identities they stand for. Tokens are kept and compared as hashes, every one of
+//! them on every request, so that the time says nothing about any. Those of Kubernetes are `token_review.rs`'s.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,10 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::error::ShimError;
+use crate::{error::ShimError, tenants::MAX_IDENTITY_LENGTH};
 
 /// The identity of the one token that `AUTH_TOKEN` sets.
 const SINGLE_IDENTITY: &str = "default";
-/// What fits `spec.scope`.
-const MAX_IDENTITY_LENGTH: usize = 253;
 
 /// Who sent a request; without authentication nobody in particular.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,8 +21,21 @@ pub struct Identity {
 }
 
 /// The configured tokens.
-#[derive(Clone, Default)]
-pub struct Tokens(Vec<(Hash, String)>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tokens(Vec<Token>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct Token {
+    hash: Hash,
+    identity: String,
+    origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Setting,
+    File,
+}
 
 type Hash = [u8; 32];
 
@@ -46,6 +57,9 @@ pub enum TokensError {
     /// A token that nobody could send.
     #[error("a token of {0:?} is empty or has spaces")]
     Token(String),
+    /// Not one token.
+    #[error("has no tokens, which would leave the service open")]
+    Empty,
 }
 
 #[derive(Deserialize)]
@@ -58,12 +72,15 @@ enum OneOrMore {
 impl Tokens {
     /// Adds the one token of `AUTH_TOKEN`.
     pub fn add_single(&mut self, token: &str) {
-        self.0.push((hash(token), SINGLE_IDENTITY.to_owned()));
+        let identity = SINGLE_IDENTITY.to_owned();
+        self.0.push(Token { hash: hash(token), identity, origin: Origin::Setting });
     }
 
-    /// Adds those of a file: `{"alice": "token", "bob": ["token", "token"]}`.
-    pub fn add_file(&mut self, content: &str) -> Result<(), TokensError> {
+    /// Takes those of a file, `{"alice": "token", "bob": ["token", "token"]}`, in place of those of an earlier one.
+    /// A file that cannot be used changes nothing.
+    pub fn replace_file(&mut self, content: &str) -> Result<(), TokensError> {
         let identities: BTreeMap<String, OneOrMore> = serde_json::from_str(content)?;
+        let mut of_file = Vec::new();
         for (identity, tokens) in identities {
             if identity.is_empty() || identity.chars().count() > MAX_IDENTITY_LENGTH {
                 return Err(TokensError::Identity(identity));
@@ -76,9 +93,14 @@ impl Tokens {
                 if token.is_empty() || token.contains(char::is_whitespace) {
                     return Err(TokensError::Token(identity));
                 }
-                self.0.push((hash(&token), identity.clone()));
+                of_file.push(Token { hash: hash(&token), identity: identity.clone(), origin: Origin::File });
             }
         }
+        if of_file.is_empty() {
+            return Err(TokensError::Empty);
+        }
+        self.0.retain(|token| token.origin == Origin::Setting);
+        self.0.append(&mut of_file);
         Ok(())
     }
 
@@ -94,9 +116,9 @@ impl Tokens {
             return Ok(Identity::default());
         }
         let sent = hash(bearer(headers).ok_or(ShimError::NotAuthenticated)?);
-        let matching = self.0.iter().filter(|(known, _)| bool::from(known.ct_eq(&sent)));
+        let matching = self.0.iter().filter(|known| bool::from(known.hash.ct_eq(&sent)));
         // `fold` and not `next`: all tokens are compared, whichever matches.
-        let identity = matching.fold(None, |_, (_, identity)| Some(identity.clone()));
+        let identity = matching.fold(None, |_, known| Some(known.identity.clone()));
         identity.map(|identity| Identity { scope: Some(identity) }).ok_or(ShimError::InvalidToken)
     }
 }
@@ -105,7 +127,8 @@ fn hash(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token of a request.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
@@ -124,7 +147,7 @@ mod tests {
     fn tokens() -> Tokens {
         let mut tokens = Tokens::default();
         tokens.add_single("one");
-        tokens.add_file(r#"{"alice": "two", "bob": ["three", "four"]}"#).expect("a file");
+        tokens.replace_file(r#"{"alice": "two", "bob": ["three", "four"]}"#).expect("a file");
         tokens
     }
 
@@ -157,8 +180,30 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_work_is_refused() {
-        for content in ["[]", "{\"a\": 1}", "{\"\": \"t\"}", "{\"a\": \"\"}", "{\"a\": \"two words\"}"] {
-            assert!(Tokens::default().add_file(content).is_err(), "{content}");
+        for content in [
+            "[]",
+            "{}",
+            "{\"a\": []}",
+            "{\"a\": 1}",
+            "{\"\": \"t\"}",
+            "{\"a\": \"\"}",
+            "{\"a\": \"two words\"}",
+        ] {
+            let mut changed = tokens();
+            assert!(changed.replace_file(content).is_err(), "{content}");
+            assert!(changed == tokens(), "{content} changes nothing");
+        }
+    }
+
+    #[test]
+    fn a_new_file_takes_the_place_of_the_one_before_and_of_nothing_else() {
+        let mut tokens = tokens();
+        tokens.replace_file(r#"{"alice": "five"}"#).expect("a file");
+        for (value, scope) in
+            [("Bearer one", Some("default")), ("Bearer five", Some("alice")), ("Bearer two", None)]
+        {
+            let identity = tokens.identify(&sent(value)).ok();
+            assert_eq!(identity.and_then(|identity| identity.scope).as_deref(), scope, "{value}");
         }
     }
 

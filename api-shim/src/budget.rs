@@ -1,5 +1,7 @@
 //! How many bytes of request bodies this replica holds at a time, for all requests together. A request that
 //! would go over it is turned away at once: to let it wait would hold what it has already.
+//!
+//! A semaphore would count permits in 32 bits at a time, and a body may take more bytes than that once it is parsed.
 
 use std::sync::{
     Arc,

@@ -23,6 +23,12 @@ pub enum ShimError {
     /// The credential is unknown.
     #[error("invalid token")]
     InvalidToken,
+    /// The identity is in no tenant.
+    #[error("the identity is in no tenant")]
+    NoTenant,
+    /// The identity may not run programs in its tenant.
+    #[error("the identity may not create executions in its tenant")]
+    NotAllowed,
     /// The guard refused it.
     #[error("refused by the guard: {0}")]
     Guarded(&'static str),
@@ -78,6 +84,14 @@ pub enum ShimError {
         /// `Retry-After` in seconds.
         retry_after_seconds: u64,
     },
+    /// Something that is needed does not answer now.
+    #[error("{why}")]
+    Unavailable {
+        /// For the log.
+        why: String,
+        /// `Retry-After` in seconds.
+        retry_after_seconds: u64,
+    },
     /// No such path.
     #[error("no such path")]
     NotFound,
@@ -111,7 +125,9 @@ impl ShimError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NotAuthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::Guarded(_) | Self::ChatIdMissing => StatusCode::FORBIDDEN,
+            Self::NoTenant | Self::NotAllowed | Self::Guarded(_) | Self::ChatIdMissing => {
+                StatusCode::FORBIDDEN
+            }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyUnreadable | Self::UnknownDialect => StatusCode::BAD_REQUEST,
@@ -122,7 +138,7 @@ impl ShimError {
                 StatusCode::NOT_FOUND
             }
             Self::Saturated { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoRoom { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRoom { .. } | Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -134,6 +150,11 @@ impl ShimError {
         match self {
             Self::NotAuthenticated => "Not authenticated".to_owned(),
             Self::InvalidToken => "Invalid token".to_owned(),
+            Self::NoTenant => "This identity belongs to no tenant".to_owned(),
+            Self::NotAllowed => {
+                "This identity may not create codeexecutions.carrel.dev in the namespace of its tenant"
+                    .to_owned()
+            }
             Self::Guarded(_) => "Spawn requests must originate from an internal URL / IP".to_owned(),
             Self::BodyTooLarge => "Request body too large".to_owned(),
             Self::BodyTimeout => "Request body did not arrive in time".to_owned(),
@@ -162,6 +183,9 @@ impl ShimError {
                 "Executor capacity unavailable (unschedulable): no sandbox is free and the queue is full"
                     .to_owned()
             }
+            Self::Unavailable { .. } => {
+                "The service is unavailable. Retry after the Retry-After delay.".to_owned()
+            }
             Self::NotFound => "Not Found".to_owned(),
             Self::MethodNotAllowed => "Method Not Allowed".to_owned(),
             Self::Internal { .. } => "Internal Server Error".to_owned(),
@@ -179,7 +203,10 @@ impl ShimError {
             _ => (self.status(), Json(self.body(key))).into_response(),
         };
         let headers = response.headers_mut();
-        if let Self::Saturated { retry_after_seconds } | Self::NoRoom { retry_after_seconds, .. } = self {
+        if let Self::Saturated { retry_after_seconds }
+        | Self::NoRoom { retry_after_seconds, .. }
+        | Self::Unavailable { retry_after_seconds, .. } = self
+        {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_seconds));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
@@ -202,7 +229,7 @@ impl ShimError {
                 tracing::error!(error = %telemetry::with_causes(cause.as_ref()), "request failed: {context}");
             }
             Self::Guarded(why) => tracing::info!("refused by the guard: {why}"),
-            Self::NoRoom { .. } => tracing::warn!("{self}"),
+            Self::NoRoom { .. } | Self::Unavailable { .. } => tracing::warn!("{self}"),
             _ => tracing::debug!("request refused: {self}"),
         }
     }

@@ -35,7 +35,7 @@ impl Origin {
     }
 }
 
-/// The executions of the tenant.
+/// The executions of a tenant.
 #[derive(Debug, Clone)]
 pub struct Executions {
     api: Api<CodeExecution>,

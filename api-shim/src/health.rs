@@ -1,5 +1,9 @@
 //! Whether the backend answers: refreshed in the background for `/health`, asked live for `/ready`
 //! (contract, section 11). Nothing here starts a sandbox.
+//!
+//! The service is ready when at least one tenant can be served: the API answers, the tenant's pool is there, and the
+//! ends of its executions are seen. One tenant whose pool or rights are gone must not take the service away from the
+//! others; its own requests are told by `tenant.rs`. So one answer of the API is enough, however many tenants there are.
 
 use std::{
     sync::{
@@ -10,13 +14,14 @@ use std::{
 };
 
 use crds::SandboxPool;
+use futures::{StreamExt, stream::FuturesUnordered};
 use kube::Api;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use crate::config::HealthRules;
+use crate::{config::HealthRules, watch::InSync};
 
 /// The answer of `/health` and `/ready`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -46,11 +51,23 @@ struct Memory {
     born: Instant,
 }
 
+/// What is asked of one tenant.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// Where.
+    pub namespace: String,
+    /// The pools there.
+    pub pools: Api<SandboxPool>,
+    /// The one that has to be there.
+    pub pool: String,
+    /// Whether the ends of executions are seen.
+    pub in_sync: InSync,
+}
+
 /// The state of the backend as last seen.
 #[derive(Debug)]
 pub struct Health {
-    pools: Api<SandboxPool>,
-    pool: String,
+    tenants: Vec<Probe>,
     rules: HealthRules,
     memory: Mutex<Memory>,
     /// One live check at a time; those who come meanwhile share it.
@@ -62,16 +79,9 @@ pub struct Health {
 impl Health {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(pools: Api<SandboxPool>, pool: String, rules: HealthRules) -> Self {
+    pub fn new(tenants: Vec<Probe>, rules: HealthRules) -> Self {
         let memory = Mutex::new(Memory { last: None, born: Instant::now() });
-        Self {
-            pools,
-            pool,
-            rules,
-            memory,
-            flight: tokio::sync::Mutex::new(()),
-            draining: AtomicBool::new(false),
-        }
+        Self { tenants, rules, memory, flight: tokio::sync::Mutex::new(()), draining: AtomicBool::new(false) }
     }
 
     /// The service is about to end: it is not ready any more, whatever the backend says.
@@ -125,21 +135,30 @@ impl Health {
     }
 
     async fn check_now(&self) -> Check {
-        let answer = tokio::time::timeout(self.rules.check_timeout, self.pools.get_opt(&self.pool)).await;
-        let check = match answer {
-            Err(_) => fault("the Kubernetes API did not answer in time".to_owned()),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the backend check failed");
-                fault("the Kubernetes API refused or failed".to_owned())
-            }
-            Ok(Ok(None)) => fault(format!("there is no SandboxPool '{}'", self.pool)),
-            Ok(Ok(Some(pool))) => Check {
-                fault: None,
-                isolation: pool.status.map(|status| status.isolation).unwrap_or_default(),
-            },
-        };
+        let due = tokio::time::Instant::now() + self.rules.check_timeout;
+        let check = self.first_usable(due).await.unwrap_or_else(fault);
         self.memory.lock().last = Some((check.clone(), Instant::now()));
         check
+    }
+
+    /// Waits for any tenant whose executions are seen, and asks those one after the other until one can be served; else
+    /// says what is wrong with the first.
+    async fn first_usable(&self, due: tokio::time::Instant) -> Result<Check, String> {
+        let mut any: FuturesUnordered<_> =
+            self.tenants.iter().map(|tenant| tenant.in_sync.reached()).collect();
+        if tokio::time::timeout_at(due, any.next()).await.is_err() {
+            let fault = "the Kubernetes API does not show the executions";
+            tracing::warn!("the backend check failed: {fault}");
+            return Err(fault.to_owned());
+        }
+        let mut first = None;
+        for tenant in self.tenants.iter().filter(|tenant| tenant.in_sync.now()) {
+            match tenant.check(due).await {
+                Ok(check) => return Ok(check),
+                Err(fault) => first = first.or(Some(fault)),
+            }
+        }
+        Err(first.unwrap_or_else(|| "no tenant can be served".to_owned()))
     }
 
     fn answer(&self, check: Check) -> HealthAnswer {
@@ -149,6 +168,25 @@ impl Health {
             version: self.rules.version.clone(),
             executor_backend: self.rules.backend.clone(),
             network_isolation: network_layers(&check.isolation),
+        }
+    }
+}
+
+impl Probe {
+    async fn check(&self, due: tokio::time::Instant) -> Result<Check, String> {
+        let refused = |fault: String, error: Option<&kube::Error>| {
+            let error = error.map(|error| telemetry::with_causes(error));
+            tracing::warn!(namespace = self.namespace, error, "the backend check failed: {fault}");
+            fault
+        };
+        match tokio::time::timeout_at(due, self.pools.get_opt(&self.pool)).await {
+            Err(_) => Err(refused("the Kubernetes API did not answer in time".to_owned(), None)),
+            Ok(Err(error)) => Err(refused("the Kubernetes API refused or failed".to_owned(), Some(&error))),
+            Ok(Ok(None)) => Err(refused(format!("there is no SandboxPool '{}'", self.pool), None)),
+            Ok(Ok(Some(pool))) => Ok(Check {
+                fault: None,
+                isolation: pool.status.map(|status| status.isolation).unwrap_or_default(),
+            }),
         }
     }
 }

@@ -19,7 +19,7 @@ const PARALLEL: usize = 8;
 /// Finds files.
 #[derive(Debug, Clone)]
 pub struct Inputs {
-    /// The files of the tenant.
+    /// The files of a tenant.
     pub files: Api<SandboxFile>,
 }
 

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! serve.rs (connection.rs, activity.rs) → router.rs → middleware/{request_id,authenticate,guard}.rs
+//!   → gate.rs                    headers → auth.rs or token_review.rs → identity → tenants.rs → tenant.rs, the handles it may use
 //!   → routes/execute.rs          extract, call, respond
 //!   → body.rs → budget.rs, json/ bytes → value                         (json/ is pure)
 //!   → dispatch.rs                value → dialect                       (pure)
@@ -39,6 +40,7 @@ pub mod duration;
 pub mod error;
 pub mod events;
 pub mod executions;
+pub mod gate;
 pub mod guard;
 pub mod health;
 pub mod inputs;
@@ -63,9 +65,14 @@ pub mod schema;
 mod serve;
 pub mod stage;
 pub mod state;
+pub mod tenant;
+pub mod tenants;
+pub mod token_file;
+pub mod token_review;
 pub mod validate;
+mod verdicts;
 pub mod waiters;
-mod watch;
+pub mod watch;
 
 pub use app::App;
 pub use config::ShimConfig;

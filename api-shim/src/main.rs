@@ -34,6 +34,7 @@ async fn main() -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let client = kube::Client::try_default().await.context("no cluster is configured")?;
+    // Only where no tenants are named.
     config.namespace = other.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     // Until everybody has seen that it is not ready.
     config.linger = Duration::from_secs(4);

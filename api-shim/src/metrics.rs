@@ -1,4 +1,5 @@
-//! The series of contract section 11, under the names that dashboards know, and our own stage histograms.
+//! The series of contract section 11, under the names and with the bounds that dashboards know, and a histogram of our
+//! own for each stage of a request, from one millisecond.
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
@@ -90,10 +91,14 @@ const KNOWN_BUCKETS_SECONDS: [f64; 12] =
 pub struct Metrics {
     active: Family<OperationLabel, Gauge>,
     limit: Gauge,
+    out_of_sync: Gauge,
     rejected: Family<RejectedLabels, Counter>,
     completed: Family<CompletedLabels, Counter>,
     admission_wait: Histogram,
     duration: Histogram,
+    authenticate: Histogram,
+    prepare: Histogram,
+    admit: Histogram,
     create: Histogram,
     wait: Histogram,
     fetch: Histogram,
@@ -106,10 +111,14 @@ impl Metrics {
         let metrics = Self {
             active: Family::default(),
             limit: Gauge::default(),
+            out_of_sync: Gauge::default(),
             rejected: Family::default(),
             completed: Family::default(),
             admission_wait: known(),
             duration: known(),
+            authenticate: telemetry::latency_histogram(),
+            prepare: telemetry::latency_histogram(),
+            admit: telemetry::latency_histogram(),
             create: telemetry::latency_histogram(),
             wait: telemetry::latency_histogram(),
             fetch: telemetry::latency_histogram(),
@@ -139,16 +148,20 @@ impl Metrics {
         registry.register(name("admission_wait_seconds"), "Wait for a slot", self.admission_wait.clone());
         registry.register(name("execution_duration_seconds"), "Time with a slot", self.duration.clone());
         registry.register(
-            "carrel_shim_create_seconds",
-            "Staging and creating the object",
-            self.create.clone(),
+            "carrel_shim_tenants_out_of_sync",
+            "Tenants whose executions cannot be watched now",
+            self.out_of_sync.clone(),
         );
-        registry.register(
-            "carrel_shim_wait_seconds",
-            "From the object's creation to its end",
-            self.wait.clone(),
-        );
-        registry.register("carrel_shim_fetch_seconds", "Fetching stored output", self.fetch.clone());
+        for (stage, help, histogram) in [
+            ("authenticate", "Asking the API about a token", &self.authenticate),
+            ("prepare", "Reading and checking a request, and finding its inputs", &self.prepare),
+            ("admit", "Wait for a slot", &self.admit),
+            ("create", "Staging and creating the object", &self.create),
+            ("wait", "From the object's creation to its end", &self.wait),
+            ("fetch", "Fetching stored output", &self.fetch),
+        ] {
+            registry.register(format!("carrel_shim_{stage}_seconds"), help, histogram.clone());
+        }
     }
 
     /// How many slots there are.
@@ -156,9 +169,15 @@ impl Metrics {
         self.limit.set(i64::try_from(slots).unwrap_or(i64::MAX));
     }
 
+    /// How many tenants cannot be served because the ends of their executions are not seen.
+    pub fn set_out_of_sync(&self, tenants: usize) {
+        self.out_of_sync.set(i64::try_from(tenants).unwrap_or(i64::MAX));
+    }
+
     /// A slot was taken after this many seconds.
     pub fn admitted(&self, operation: Operation, waited_seconds: f64) {
         self.admission_wait.observe(waited_seconds);
+        self.admit.observe(waited_seconds);
         self.active.get_or_create(&OperationLabel { operation }).inc();
     }
 
@@ -176,6 +195,16 @@ impl Metrics {
     /// An admitted request has an outcome.
     pub fn completed(&self, operation: Operation, outcome: Outcome) {
         self.completed.get_or_create(&CompletedLabels { operation, outcome }).inc();
+    }
+
+    /// The API said after this many seconds whose a token is.
+    pub fn authenticated(&self, seconds: f64) {
+        self.authenticate.observe(seconds);
+    }
+
+    /// A request was ready to be run after this many seconds.
+    pub fn prepared(&self, seconds: f64) {
+        self.prepare.observe(seconds);
     }
 
     /// The object was created after this many seconds.

@@ -1,6 +1,8 @@
 //! From a body to a draft: validation first, then the inputs, in the order of the contract. The two
 //! execute routes share it.
 
+use std::{sync::Arc, time::Instant};
+
 use chrono::{DateTime, Utc};
 use crds::{CodeExecutionSpec, limits, size::encoded_bytes};
 
@@ -14,9 +16,11 @@ use crate::{
     draft::{Draft, InputName},
     error::ShimError,
     executions::Origin,
+    gate::Admitted,
     inputs::{Owner, onyx_sources},
     json::Value,
     state::AppState,
+    tenant::Tenant,
     validate::{Place, Problems},
 };
 
@@ -28,10 +32,22 @@ const REST_BYTES: usize = limits::SPEC_BYTES / 2 - 8 * 1024;
 pub struct Asked {
     /// Who.
     pub identity: Identity,
+    /// Where it runs.
+    pub tenant: Arc<Tenant>,
     /// In which request.
     pub origin: Origin,
     /// The present.
     pub now: DateTime<Utc>,
+    /// The same, to measure from.
+    pub since: Instant,
+}
+
+impl Asked {
+    /// By whoever was let in, now.
+    #[must_use]
+    pub fn now(Admitted { identity, tenant }: Admitted, origin: Origin) -> Self {
+        Self { identity, tenant, origin, now: Utc::now(), since: Instant::now() }
+    }
 }
 
 /// Bytes of each stream in an answer.
@@ -57,23 +73,23 @@ pub fn onyx_request(app: &AppState, body: &Value) -> Result<OnyxRequest, ShimErr
 }
 
 /// A bee/tgpt request with its inputs found.
-pub async fn bee_draft(app: &AppState, request: &BeeRequest, asked: &Asked) -> Result<Draft, ShimError> {
+pub async fn bee_draft(request: &BeeRequest, asked: &Asked) -> Result<Draft, ShimError> {
     let scope = asked.identity.scope.as_deref();
     let owner = Owner { scope, chat: Some(&request.chat_id), now: asked.now };
-    let files = app.inputs.by_hash(&request.files, owner).await?;
+    let files = asked.tenant.inputs.by_hash(&request.files, owner).await?;
     let inputs = request.files.iter().map(|input| InputName::Bee(input.key.clone())).collect();
-    let spec = bee_spec(request, files, scope, &app.config.spec);
+    let spec = bee_spec(request, files, scope, &asked.tenant.spec);
     fitting(spec, inputs, asked)
 }
 
 /// An onyx request with its inputs found: every id first, then every path.
-pub async fn onyx_draft(app: &AppState, request: &OnyxRequest, asked: &Asked) -> Result<Draft, ShimError> {
+pub async fn onyx_draft(request: &OnyxRequest, asked: &Asked) -> Result<Draft, ShimError> {
     let scope = asked.identity.scope.as_deref();
-    app.inputs.by_id(&request.files, Owner { scope, chat: None, now: asked.now }).await?;
+    asked.tenant.inputs.by_id(&request.files, Owner { scope, chat: None, now: asked.now }).await?;
     let targets = onyx::targets(&request.files).map_err(ShimError::OnyxPath)?;
     let name = |(path, id): &(String, String)| InputName::Onyx { id: id.clone(), path: path.clone() };
     let inputs = targets.iter().map(name).collect();
-    fitting(onyx_spec(request, onyx_sources(targets), scope, &app.config.spec), inputs, asked)
+    fitting(onyx_spec(request, onyx_sources(targets), scope, &asked.tenant.spec), inputs, asked)
 }
 
 /// Files and environment have no other way than the object, so they must fit into it. That also keeps the

@@ -1,4 +1,4 @@
-//! How many more executions each pool takes, as the pools say: a request that finds none is refused before
+//! How many more executions each pool of a tenant takes, as the pools say: a request that finds none is refused before
 //! anything is created. Between two statuses of a pool our own creates are subtracted; those of other replicas
 //! are not known here, so all replicas together may go over the room by what they create in one status interval.
 //!
@@ -18,14 +18,14 @@ use kube::{
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::watch::watch_until;
+use crate::watch::{InSync, watch_until};
 
 /// A status that is older says nothing any more: its operator or the watch may be gone.
 const STALE: Duration = Duration::from_secs(30);
 /// What was created so shortly before a status came in may not be counted in it.
 const LAG: Duration = Duration::from_millis(250);
 
-/// The rooms of all pools.
+/// The rooms of all pools of a tenant.
 #[derive(Debug, Default)]
 pub struct Rooms(Mutex<Inner>);
 
@@ -35,7 +35,7 @@ struct Inner {
     next: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pool {
     /// As published, and when that came in.
     room: Option<(usize, Instant)>,
@@ -61,8 +61,7 @@ impl Rooms {
         let mut inner = self.0.lock();
         let id = inner.next;
         inner.next += 1;
-        let known =
-            inner.pools.entry(pool.to_owned()).or_insert_with(|| Pool { room: None, claims: HashMap::new() });
+        let known = inner.pools.entry(pool.to_owned()).or_default();
         let fresh = known.room.filter(|(_, seen)| now.saturating_duration_since(*seen) <= STALE);
         if fresh.is_some_and(|(room, _)| room <= known.claims.len()) {
             return Err(Taken);
@@ -74,8 +73,7 @@ impl Rooms {
     /// Takes in what a pool says.
     fn see(&self, pool: &SandboxPool, now: Instant) {
         let mut inner = self.0.lock();
-        let known =
-            inner.pools.entry(pool.name_any()).or_insert_with(|| Pool { room: None, claims: HashMap::new() });
+        let known = inner.pools.entry(pool.name_any()).or_default();
         known.room = published(pool).map(|room| (room, now));
         known.claims.retain(|_, since| now.saturating_duration_since(*since) < LAG);
     }
@@ -128,7 +126,8 @@ fn published(pool: &SandboxPool) -> Option<usize> {
 pub async fn watch_pools(api: Api<SandboxPool>, rooms: Arc<Rooms>, shutdown: CancellationToken) {
     let mut listed = HashSet::new();
     let read = |event| rooms.read(event, &mut listed, Instant::now());
-    watch_until(api, watcher::Config::default(), shutdown, read).await;
+    // Whether these are news or not is asked by nobody: what is old refuses nobody.
+    watch_until(api, watcher::Config::default(), &InSync::default(), shutdown, read).await;
 }
 
 #[cfg(test)]

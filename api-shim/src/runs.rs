@@ -40,7 +40,7 @@ pub struct Created {
     pub news: watch::Receiver<Seen>,
 }
 
-/// Runs executions.
+/// Runs the executions of a tenant.
 #[derive(Debug)]
 pub struct Runs {
     /// The API.
@@ -61,6 +61,8 @@ pub struct Runs {
     pub tasks: TaskTracker,
     /// `Retry-After` when the cluster has no room.
     pub capacity_retry_after_seconds: u64,
+    /// Who has heard nothing for so long looks himself: a watch may be dead without a sign of it.
+    pub silence: Duration,
 }
 
 /// A run that is under way.
@@ -155,6 +157,7 @@ impl Runs {
                     self.cancels.begin(name, Existence::Known, patience).await;
                     return Err(self.no_end(name, phase));
                 }
+                () = tokio::time::sleep(self.silence) => Seen::Unlisted,
             };
             let object = match seen {
                 Seen::Nothing => continue,
@@ -163,7 +166,7 @@ impl Runs {
                 Seen::Unlisted => match self.executions.get(name).await {
                     Ok(Some(object)) => Arc::new(object),
                     Ok(None) => return Err(deleted(name)),
-                    // The watch itself goes on and tells us.
+                    // The watch itself goes on and tells us, or the next look does.
                     Err(_) => continue,
                 },
             };

@@ -20,7 +20,7 @@ const KEPT: TimeDelta = TimeDelta::hours(2);
 /// Puts long parts away.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// The files of the tenant.
+    /// The files of a tenant.
     pub files: Api<SandboxFile>,
     /// The bytes.
     pub blobs: blobs::Blobs,

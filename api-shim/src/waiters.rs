@@ -1,4 +1,4 @@
-//! One watch for all waiting requests: object name → channel. A waiter is a receiver; its deadline is the
+//! One watch for all waiting requests of a tenant: object name → channel. A waiter is a receiver; its deadline is the
 //! caller's. Nothing is polled and nothing is kept of objects that nobody waits for.
 
 use std::{
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::watch::watch_until;
+use crate::watch::{InSync, watch_until};
 
 /// What is known of the object that somebody waits for.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub enum Seen {
     Unlisted,
 }
 
-/// The waiting requests of this replica.
+/// The waiting requests of one tenant on this replica.
 #[derive(Debug, Default)]
 pub struct Waiters(Mutex<HashMap<String, watch::Sender<Seen>>>);
 
@@ -114,13 +114,14 @@ pub fn replica_selector(replica: &str) -> String {
 /// Runs the watch until shutdown.
 pub async fn watch_executions(
     api: Api<CodeExecution>,
-    replica: String,
+    replica: &str,
     waiters: Arc<Waiters>,
+    in_sync: &InSync,
     shutdown: CancellationToken,
 ) {
-    let config = watcher::Config::default().labels(&replica_selector(&replica));
+    let config = watcher::Config::default().labels(&replica_selector(replica));
     let mut listed = HashSet::new();
-    watch_until(api, config, shutdown, |event| waiters.read(event, &mut listed)).await;
+    watch_until(api, config, in_sync, shutdown, |event| waiters.read(event, &mut listed)).await;
 }
 
 #[cfg(test)]

@@ -9,16 +9,14 @@ use crds::{
 };
 
 use super::{
-    ShimConfig, VERSION,
+    ShimConfig, VERSION, access,
     pool::{self, OtherSettings, PoolSettings},
     reader::{ConfigError, Environment, Flags, Reader},
     refused, settings as at,
     values::{
-        boolean, hosts, integer, list, listen_addresses, networks, one_of, positive_seconds, quantity,
-        seconds, version,
+        boolean, integer, list, listen_addresses, one_of, positive_seconds, quantity, seconds, version,
     },
 };
-use crate::guard::GuardRules;
 
 /// Everything that was set.
 #[derive(Debug, Clone)]
@@ -33,7 +31,7 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Reads flags and environment. The one file that is read is the file of tokens.
+/// Reads flags and environment, and the files of tokens and tenants.
 pub fn load(flags: &Flags, environment: Environment<'_>) -> Result<Loaded, ConfigError> {
     let reader = Reader::new(flags, environment);
     refused::refuse(&reader)?;
@@ -44,8 +42,7 @@ pub fn load(flags: &Flags, environment: Environment<'_>) -> Result<Loaded, Confi
     requests(&reader, &mut shim)?;
     outputs(&reader, &mut shim)?;
     capacity(&reader, &mut shim)?;
-    tokens(&reader, &mut shim)?;
-    guard(&reader, &mut shim)?;
+    access::access(&reader, &mut shim)?;
     let (pool, other) = (pool::pool(&reader)?, pool::other(&reader)?);
     Ok(Loaded { shim, pool, other, warnings: refused::ignored(&reader) })
 }
@@ -172,42 +169,8 @@ fn capacity(reader: &Reader<'_>, shim: &mut ShimConfig) -> Result<(), ConfigErro
     set(&mut shim.admission.slots, reader.read(&at::MAX_CONCURRENT, slots)?);
     set(&mut shim.admission.wait, reader.read(&at::QUEUE_TIMEOUT, seconds)?);
     set(&mut shim.admission.retry_after_seconds, reader.read(&at::RETRY_AFTER, after)?);
+    set(&mut shim.drain, reader.read(&at::DRAIN, seconds)?);
     set(&mut shim.capacity_retry_after_seconds, reader.read(&at::CAPACITY_RETRY_AFTER, after)?);
-    Ok(())
-}
-
-fn tokens(reader: &Reader<'_>, shim: &mut ShimConfig) -> Result<(), ConfigError> {
-    if let Some(token) = reader.text(&at::AUTH_TOKEN) {
-        if token.contains(char::is_whitespace) {
-            let why = "a token has no spaces".to_owned();
-            return Err(ConfigError::Setting { name: reader.name(&at::AUTH_TOKEN), why });
-        }
-        shim.tokens.add_single(&token);
-    }
-    if let Some(path) = reader.text(&at::AUTH_TOKENS_FILE) {
-        let bad = |why: String| ConfigError::Value {
-            name: reader.name(&at::AUTH_TOKENS_FILE),
-            value: path.clone(),
-            why,
-        };
-        let content =
-            std::fs::read_to_string(&path).map_err(|error| bad(format!("cannot be read: {error}")))?;
-        shim.tokens.add_file(&content).map_err(|error| bad(error.to_string()))?;
-        if !shim.tokens.required() {
-            return Err(bad("has no tokens, which would leave the service open".to_owned()));
-        }
-    }
-    Ok(())
-}
-
-fn guard(reader: &Reader<'_>, shim: &mut ShimConfig) -> Result<(), ConfigError> {
-    shim.guard = GuardRules {
-        addresses: reader.read(&at::IP_ALLOWLIST, networks)?.unwrap_or_default(),
-        hosts: reader.read(&at::HOST_ALLOWLIST, hosts)?.unwrap_or_default(),
-        public: reader.read(&at::PUBLIC_SPAWN, boolean)?.unwrap_or(false),
-        authenticated: shim.tokens.required(),
-        trusted_proxies: reader.read(&at::TRUSTED_PROXIES, networks)?.unwrap_or_default(),
-    };
     Ok(())
 }
 

@@ -69,6 +69,8 @@ fn a_bad_value_stops_the_service_and_is_named() {
         ("KUBERNETES_EXECUTOR_POD_RESOURCES", "{\"limits\": {\"memory\": \"1Gi\"}}"),
         ("APP_EXECUTOR_CONTAINER_RESOURCES", "nothing"),
         ("CARREL_AUTH_TOKENS_FILE", "/does/not/exist"),
+        ("CARREL_TENANTS_FILE", "/does/not/exist"),
+        ("CARREL_AUTH_MODE", "token"),
     ] {
         let error = loaded(&[(name, value)]).expect_err(name).to_string();
         assert!(error.starts_with(&format!("{name}: {value:?}: ")), "{error}");
@@ -125,6 +127,7 @@ fn values_reach_their_places() {
         ("APP_INTERNAL_HOST_ALLOWLIST", "[\"Carrel.Internal\"]"),
         ("EXECUTION_QUEUE_TIMEOUT_SEC", "0"),
         ("MAX_OUTPUT_BYTES", "5"),
+        ("CARREL_DRAIN_SECONDS", "80"),
         ("FILE_TTL_SEC", "0"),
         ("CPU_TIME_LIMIT_SEC", "7"),
         ("APP_EXECUTOR_IMAGE", "registry.example:5000/carrel"),
@@ -142,10 +145,68 @@ fn values_reach_their_places() {
         (2, &["carrel.internal".to_owned()][..])
     );
     assert!(shim.admission.wait.is_zero());
+    assert_eq!(shim.drain, Duration::from_secs(80));
     assert_eq!((shim.spec.output_bytes, shim.spec.onyx_file_ttl_seconds), (5, None));
     assert_eq!(shim.spec.onyx_cpu_milliseconds, Some(7000));
     assert_eq!(pool.image.as_deref(), Some("registry.example:5000/carrel:latest"));
     assert_eq!(pool.template["priorityClassName"], "high");
     assert_eq!(pool.template["nodeSelector"]["a"], "b");
     assert_eq!((pool.workspace_size, pool.onyx_workspace_size), (Some(Quantity::new("2Gi")), None));
+}
+
+/// A file that lives as long as the test.
+fn file(content: &str) -> (tempfile::NamedTempFile, String) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), content).expect("written");
+    let path = file.path().to_str().expect("a path").to_owned();
+    (file, path)
+}
+
+#[test]
+fn tenants_come_from_their_file() {
+    let (_file, path) = file(r#"{"default": "a", "tenants": [{"namespace": "a"}, {"namespace": "b"}]}"#);
+    let tenants = accepted(&[("CARREL_TENANTS_FILE", &path)]).shim.tenants();
+    assert_eq!(tenants.iter().map(|tenant| tenant.namespace.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let both = [("CARREL_TENANTS_FILE", path.as_str()), ("KUBERNETES_EXECUTOR_NAMESPACE", "a")];
+    let error = loaded(&both).expect_err("two places").to_string();
+    assert!(error.starts_with("KUBERNETES_EXECUTOR_NAMESPACE: CARREL_TENANTS_FILE names"), "{error}");
+
+    let (_file, path) = file(r#"{"tenants": [{"namespace": "a", "identities": ["x"]}]}"#);
+    let error = loaded(&[("CARREL_TENANTS_FILE", &path)]).expect_err("nobody comes in").to_string();
+    assert!(error.starts_with("CARREL_TENANTS_FILE: without authentication"), "{error}");
+    accepted(&[("CARREL_TENANTS_FILE", &path), ("AUTH_TOKEN", "t")]);
+
+    let (_file, path) = file(r#"{"tenants": [{"namespaces": "a"}]}"#);
+    let error = loaded(&[("CARREL_TENANTS_FILE", &path)]).expect_err("a bad field").to_string();
+    assert!(
+        error.starts_with("CARREL_TENANTS_FILE: ") && error.contains("tenants[0].namespaces: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn without_tenants_all_is_in_one_namespace() {
+    let Loaded { mut shim, .. } = accepted(&[("CARREL_EXECUTOR_NAMESPACE", "x")]);
+    assert_eq!(shim.tenants().of_identity(None), Some("x"));
+    // As the binary does when nothing is set.
+    "own".clone_into(&mut shim.namespace);
+    assert_eq!(shim.tenants().of_identity(Some("alice")), Some("own"));
+}
+
+#[test]
+fn a_mode_that_does_not_fit_the_tokens_stops_the_service() {
+    let review = accepted(&[("CARREL_AUTH_MODE", "tokenReview"), ("CARREL_TOKEN_AUDIENCE", "carrel")]).shim;
+    let audience = review.token_review.as_ref().and_then(|rules| rules.audience.as_deref());
+    assert_eq!((audience, review.guard.authenticated), (Some("carrel"), true));
+    assert!(!accepted(&[("CARREL_AUTH_MODE", "none")]).shim.guard.authenticated);
+    assert!(accepted(&[("CARREL_AUTH_MODE", "tokens"), ("AUTH_TOKEN", "t")]).shim.guard.authenticated);
+    for (variables, begin) in [
+        (vec![("CARREL_AUTH_MODE", "tokens")], "CARREL_AUTH_MODE: the mode tokens needs"),
+        (vec![("CARREL_AUTH_MODE", "none"), ("AUTH_TOKEN", "t")], "CARREL_AUTH_MODE: tokens are set"),
+        (vec![("CARREL_AUTH_MODE", "tokenReview"), ("AUTH_TOKEN", "t")], "CARREL_AUTH_MODE: tokens are set"),
+        (vec![("CARREL_TOKEN_AUDIENCE", "carrel")], "CARREL_TOKEN_AUDIENCE: it means something in"),
+    ] {
+        let error = loaded(&variables).expect_err("refused").to_string();
+        assert!(error.starts_with(begin), "{error}");
+    }
 }

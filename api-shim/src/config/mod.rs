@@ -7,8 +7,10 @@
 //! | `values.rs` | how values are written |
 //! | `refused.rs` | variables that are refused or ignored |
 //! | `load.rs` | settings → configuration |
+//! | `access.rs` | settings of who may come in, and the files of tokens and tenants |
 //! | `pool.rs` | settings of the pool and of other parts, checked and passed on |
 
+mod access;
 mod load;
 mod pool;
 mod reader;
@@ -26,7 +28,7 @@ use crds::{code_execution::Packages, limits, names::DEFAULT_POOL};
 
 use crate::{
     admission::AdmissionRules, auth::Tokens, body::BodyRules, convert::SpecRules, dialect::bee::BeeRules,
-    guard::GuardRules,
+    guard::GuardRules, tenants::Tenants, token_file::TokenFile,
 };
 
 /// The version that clients read.
@@ -37,14 +39,20 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct ShimConfig {
     /// Addresses to listen on; none when nothing was said.
     pub http_listen: Option<Vec<SocketAddr>>,
-    /// The namespace of the executions.
+    /// The namespace of all executions, when there are no `tenants`.
     pub namespace: String,
+    /// Whose executions are in which namespace.
+    pub tenants: Option<Tenants>,
     /// Marks what this process creates; a new one for every process.
     pub replica: String,
     /// Who may spawn.
     pub guard: GuardRules,
     /// Whose credentials are valid.
     pub tokens: Tokens,
+    /// Where those of them are that can change.
+    pub token_file: Option<TokenFile>,
+    /// Valid are the tokens of Kubernetes, and no `tokens`.
+    pub token_review: Option<TokenReviewRules>,
     /// The slots.
     pub admission: AdmissionRules,
     /// `Retry-After` when the cluster has no room.
@@ -59,8 +67,22 @@ pub struct ShimConfig {
     pub body: BodyRules,
     /// Health.
     pub health: HealthRules,
+    /// Who waits for an execution and hears nothing of it for so long looks himself.
+    pub silence: Duration,
+    /// A request waits so long, before its slot, for a watch that is not in sync: one that was lost begins anew within
+    /// that. Who would wait longer might wait for ever, and hold a slot that others need.
+    pub sync: Duration,
+    /// Requests and runs under way have so long to end after a shutdown.
+    pub drain: Duration,
     /// How long requests are still taken after a shutdown began, for those who have not heard of it.
     pub linger: Duration,
+}
+
+/// Which tokens of Kubernetes are valid.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenReviewRules {
+    /// What they are for; the API server itself when it is not said.
+    pub audience: Option<String>,
 }
 
 /// What health and readiness say and how often they look.
@@ -89,6 +111,18 @@ impl ShimConfig {
         config
     }
 
+    /// Whose executions are in which namespace.
+    #[must_use]
+    pub fn tenants(&self) -> Tenants {
+        self.tenants.clone().unwrap_or_else(|| Tenants::one(&self.namespace))
+    }
+
+    /// Whether everybody has to show who he is.
+    #[must_use]
+    pub fn authenticates(&self) -> bool {
+        self.tokens.required() || self.token_review.is_some()
+    }
+
     /// The addresses to listen on.
     #[must_use]
     pub fn http_listen(&self) -> Vec<SocketAddr> {
@@ -101,9 +135,12 @@ impl Default for ShimConfig {
         Self {
             http_listen: None,
             namespace: "default".to_owned(),
+            tenants: None,
             replica: format!("shim-{}", uuid::Uuid::new_v4().simple()),
             guard: GuardRules::default(),
             tokens: Tokens::default(),
+            token_file: None,
+            token_review: None,
             admission: AdmissionRules { slots: 16, wait: Duration::from_secs(30), retry_after_seconds: 2 },
             capacity_retry_after_seconds: 10,
             bee: BeeRules {
@@ -127,6 +164,9 @@ impl Default for ShimConfig {
                 backend: "kubernetes".to_owned(),
                 version: VERSION.to_owned(),
             },
+            silence: Duration::from_secs(30),
+            sync: Duration::from_secs(10),
+            drain: Duration::from_secs(25),
             linger: Duration::ZERO,
         }
     }

@@ -74,6 +74,7 @@ settings! {
     MAX_CONCURRENT "max-concurrent-executions" ["MAX_CONCURRENT_EXECUTIONS"] "slots of this replica"
     QUEUE_TIMEOUT "execution-queue-timeout-seconds" ["EXECUTION_QUEUE_TIMEOUT_SEC"] "wait for a slot, 0 rejects at once"
     RETRY_AFTER "execution-retry-after-seconds" ["EXECUTION_RETRY_AFTER_SEC"] "Retry-After of a 429"
+    DRAIN "drain-seconds" [] "time for requests under way to end after SIGTERM"
     CAPACITY_RETRY_AFTER "capacity-retry-after-seconds" ["CAPACITY_RETRY_AFTER_SEC"] "Retry-After of a 503"
     HEALTH_INTERVAL "health-check-interval-seconds" ["HEALTH_CHECK_INTERVAL_SEC"] "between two health checks"
     CHECK_TIMEOUT "backend-check-timeout-seconds" ["BACKEND_CHECK_TIMEOUT_SEC"] "for one health check"
@@ -92,6 +93,9 @@ settings! {
     PACKAGES_ALLOWLIST "packages-allowlist" [] "packages that may be installed"
     INSTALL_TIMEOUT "install-timeout-seconds" [] "deadline of an installation"
     SHARED_FOLDER "shared-folder" [] "auto, on or off"
+    AUTH_MODE "auth-mode" [] "none, tokens or tokenReview; tokens when there are any"
+    TOKEN_AUDIENCE "token-audience" [] "audience of tokens in the mode tokenReview; the API server's own when it is not set"
+    TENANTS_FILE "tenants-file" [] "JSON file of tenants: namespaces and the identities in each"
     AUTH_TOKENS_FILE "auth-tokens-file" [] "JSON file of identities and their bearer tokens"
     TRUSTED_PROXIES "trusted-proxies" [] "networks whose X-Forwarded-For counts"
     VERSION_FLOOR "version-floor" [] "least version that is reported"
@@ -132,6 +136,9 @@ mod tests {
             "CARREL_PACKAGES_ALLOWLIST",
             "CARREL_SHARED_FOLDER",
             "CARREL_VOLUME_IDLE_SECONDS",
+            "CARREL_TENANTS_FILE",
+            "CARREL_AUTH_MODE",
+            "CARREL_TOKEN_AUDIENCE",
         ] {
             assert!(ALL.iter().any(|setting| setting.own_variable() == name), "{name}");
         }

@@ -5,7 +5,9 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use tracing::Span;
 
+use super::request_id::NAMESPACE;
 use crate::{routes::error_key, state::Shared};
 
 /// Probes and scrapers have no credential; the UUID in an image's name is one.
@@ -13,14 +15,15 @@ fn is_open(path: &str) -> bool {
     matches!(path, "/health" | "/ready" | "/metrics") || path.starts_with("/image/")
 }
 
-/// The middleware. It leaves the [`crate::auth::Identity`] with the request.
+/// The middleware. It leaves who was let in, as [`crate::gate::Admitted`], with the request.
 pub async fn authenticate(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     if is_open(request.uri().path()) {
         return next.run(request).await;
     }
-    match app.config.tokens.identify(request.headers()) {
-        Ok(identity) => {
-            request.extensions_mut().insert(identity);
+    match app.gate.admit(request.headers()).await {
+        Ok(admitted) => {
+            Span::current().record(NAMESPACE, admitted.tenant.namespace.as_str());
+            request.extensions_mut().insert(admitted);
             next.run(request).await
         }
         Err(error) => error.respond(error_key(request.uri().path())),

@@ -3,7 +3,7 @@
 
 use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use crate::executions::Origin;
@@ -12,13 +12,23 @@ const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
 const TRACE_PARENT: &str = "traceparent";
 
+/// The field of the request's span that says whose request it is, once that is known.
+pub(super) const NAMESPACE: &str = "namespace";
+
 /// The middleware. It leaves an [`Origin`] with the request.
 pub async fn request_id(mut request: Request, next: Next) -> Response {
     let id = sent_id(request.headers()).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let span = tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    // At the highest level, so that no setting of the logs takes the id from the lines that are left.
+    let span = tracing::error_span!("request", request_id = %id, method, path, namespace = Empty);
     // Both forms of an id are ASCII, so the header can always be made.
     let header = HeaderValue::from_str(&id);
-    let trace_parent = sent_trace(request.headers()).map(str::to_owned);
+    let sent = sent_trace(request.headers());
+    if let Some(context) = sent {
+        telemetry::continue_trace(&span, context);
+    }
+    // Without a collector there is no span of ours to go on from.
+    let trace_parent = telemetry::trace_parent(&span).or_else(|| sent.map(str::to_owned));
     request.extensions_mut().insert(Origin { request_id: id, trace_parent });
     let mut response = next.run(request).instrument(span).await;
     if let Ok(header) = header {

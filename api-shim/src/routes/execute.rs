@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     answer::{Finished, TgptExtras, bee_answer, onyx_answer},
-    auth::Identity,
     dispatch::{BeeForm, DIALECT_HEADER, DispatchError, Dispatched, dispatch},
     draft::Draft,
     error::ShimError,
     executions::Origin,
+    gate::Admitted,
     metrics::Operation,
     prepare::{self, Asked},
     schema::{ExecuteAnswer, ExecuteBody},
@@ -30,29 +30,29 @@ use crate::{
     (status = 413), (status = 422), (status = 429), (status = 500), (status = 503)))]
 pub async fn execute(
     State(app): State<Shared>,
-    Extension(identity): Extension<Identity>,
+    Extension(admitted): Extension<Admitted>,
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ShimError> {
-    let asked = Asked { identity, origin, now: Utc::now() };
+    let asked = Asked::now(admitted, origin);
     let (value, held) = app.bodies.read_json(Operation::execute, &headers, body).await?;
     let forced = headers.get(DIALECT_HEADER).map(http::HeaderValue::as_bytes);
     match dispatch(forced, &value).map_err(refused)? {
         Dispatched::Bee(body, form) => {
             let request = prepare::bee_request(&app, body, &asked)?;
             drop(value);
-            let draft = prepare::bee_draft(&app, &request, &asked).await?;
+            let draft = prepare::bee_draft(&request, &asked).await?;
             let outputs = draft.spec.outputs.clone();
-            let finished = run(&app, draft.holding(held)).await?;
+            let finished = run(&app, &asked, draft.holding(held)).await?;
             let extras = (form == BeeForm::Tgpt).then(|| extras(request.chat_id, &outputs, &finished));
             Ok(Json(bee_answer(&finished, prepare::output_limit(&app), extras)).into_response())
         }
         Dispatched::Onyx(body) => {
             let request = prepare::onyx_request(&app, body)?;
             drop(value);
-            let draft = prepare::onyx_draft(&app, &request, &asked).await?;
-            let finished = run(&app, draft.holding(held)).await?;
+            let draft = prepare::onyx_draft(&request, &asked).await?;
+            let finished = run(&app, &asked, draft.holding(held)).await?;
             Ok(Json(onyx_answer(&finished, prepare::output_limit(&app))).into_response())
         }
     }
@@ -66,9 +66,9 @@ fn refused(error: DispatchError) -> ShimError {
 }
 
 /// Runs to the end, whether or not the client stays.
-async fn run(app: &AppState, draft: Draft) -> Result<Finished, ShimError> {
-    let slot = app.admission.enter(Operation::execute).await?;
-    let running = app.runs.start(draft, slot, CancellationToken::new());
+async fn run(app: &AppState, asked: &Asked, draft: Draft) -> Result<Finished, ShimError> {
+    let slot = app.enter(asked, Operation::execute).await?;
+    let running = asked.tenant.runs.start(draft, slot, CancellationToken::new());
     running.result.await.map_err(|error| ShimError::internal("running an execution", error))?
 }
 

@@ -7,15 +7,14 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use chrono::Utc;
 use http::{HeaderMap, HeaderValue, Version, header};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::Identity,
     error::ShimError,
     events::Events,
     executions::Origin,
+    gate::Admitted,
     metrics::Operation,
     prepare::{self, Asked},
     schema::OnyxBody,
@@ -28,24 +27,24 @@ use crate::{
     (status = 403), (status = 404), (status = 413), (status = 422), (status = 429), (status = 500), (status = 503)))]
 pub async fn execute_stream(
     State(app): State<Shared>,
-    Extension(identity): Extension<Identity>,
+    Extension(admitted): Extension<Admitted>,
     Extension(origin): Extension<Origin>,
     version: Version,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ShimError> {
-    let asked = Asked { identity, origin, now: Utc::now() };
+    let asked = Asked::now(admitted, origin);
     let (value, held) = app.bodies.read_json(Operation::execute_stream, &headers, body).await?;
     let request = prepare::onyx_request(&app, &value)?;
     drop(value);
-    let draft = prepare::onyx_draft(&app, &request, &asked).await?;
+    let draft = prepare::onyx_draft(&request, &asked).await?;
     drop(request);
-    let slot = app.admission.enter(Operation::execute_stream).await?;
+    let slot = app.enter(&asked, Operation::execute_stream).await?;
     // A client that goes away drops this future or the body, and the run with either.
     let cancel = CancellationToken::new();
     let client = cancel.clone().drop_guard();
-    let running = app.runs.start(draft.holding(held), slot, cancel);
-    let events = Events::open(running, &app.config.namespace, app.live.as_ref(), client).await?;
+    let running = asked.tenant.runs.start(draft.holding(held), slot, cancel);
+    let events = Events::open(running, &asked.tenant.namespace, app.live.as_ref(), client).await?;
     Ok(respond(events, version))
 }
 

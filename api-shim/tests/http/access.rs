@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn credentials_are_checked_before_anything_else() {
     let mut tokens = Tokens::default();
-    tokens.add_file("{\"alice\": \"secret\"}").expect("a file");
+    tokens.replace_file("{\"alice\": \"secret\"}").expect("a file");
     let service = service_with(ending(completed("")), |config| {
         config.guard.authenticated = true;
         config.tokens = tokens;
@@ -33,6 +33,38 @@ async fn credentials_are_checked_before_anything_else() {
         let open = send(&service, request("GET", path).body(Body::empty()).expect("a request")).await;
         assert_eq!(open.status, StatusCode::OK, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_tokens_that_changes_counts_without_a_restart() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let write = |content: &str| std::fs::write(file.path(), content).expect("written");
+    write("{\"alice\": \"first\"}");
+    let service = service_with(ending(completed("")), |config| {
+        config.tokens.replace_file("{\"alice\": \"first\"}").expect("a file");
+        config.guard.authenticated = true;
+        config.token_file =
+            Some(TokenFile { interval: Duration::from_millis(1), ..TokenFile::new(file.path()) });
+    })
+    .await;
+    let status = async |token: &str| {
+        let sent = request("GET", "/").header("authorization", format!("Bearer {token}"));
+        send(&service, sent.body(Body::empty()).expect("a request")).await.status
+    };
+    let comes = async |token: &str, wanted: StatusCode| {
+        let wait = async {
+            while status(token).await != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("the file was read");
+    };
+    assert_eq!(status("first").await, StatusCode::OK);
+    write("{\"alice\": [\"first\", \"second\"]}");
+    comes("second", StatusCode::OK).await;
+    write("{\"alice\": \"second\"}");
+    comes("first", StatusCode::UNAUTHORIZED).await;
+    assert_eq!(status("second").await, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -15,15 +15,6 @@ fn is_cancelled(service: &Service, code: &str) -> bool {
     objects.iter().any(|object| object["spec"]["code"] == code && object["spec"]["cancel"] == json!(true))
 }
 
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let wait = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
 async fn open_stream(service: &Service, code: &str) -> axum::body::BodyDataStream {
     let sent = request("POST", "/v1/execute/stream").body(Body::from(json!({"code": code}).to_string()));
     let response = service.router.clone().oneshot(sent.expect("a request")).await.expect("an answer");

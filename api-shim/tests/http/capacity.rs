@@ -49,6 +49,11 @@ async fn a_busy_replica_says_so() {
         "code_interpreter_executions_completed_total{operation=\"execute\",outcome=\"ok\"} 1",
         "code_interpreter_admission_wait_seconds_count 1",
         "code_interpreter_execution_duration_seconds_bucket{le=\"300.0\"} 1",
+        "carrel_shim_admit_seconds_bucket{le=\"0.001\"} 1",
+        "carrel_shim_prepare_seconds_count 2",
+        "carrel_shim_create_seconds_count 1",
+        "carrel_shim_wait_seconds_count 1",
+        "carrel_shim_fetch_seconds_count 1",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }

@@ -13,20 +13,30 @@ mod cancels;
 mod capacity;
 mod execute;
 mod inputs;
+mod replicas;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
+mod tenants;
+mod token_review;
+mod watches;
 
 use std::{sync::Arc, time::Duration};
 
-use api_shim::{App, ShimConfig, auth::Tokens, guard::Connection, live::NoLiveOutput};
+use api_shim::{
+    App, ShimConfig,
+    auth::Tokens,
+    guard::Connection,
+    live::{LiveOutput, NoLiveOutput},
+    token_file::TokenFile,
+};
 use axum::{Router, body::Body};
 use blobs::{Blobs, BlobsConfig};
 use futures::StreamExt;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use support::{FakeApi, Script};
+use support::{FakeApi, Script, Watches};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
@@ -53,16 +63,36 @@ impl Answer {
 
 async fn service_with(script: Script, change: impl FnOnce(&mut ShimConfig)) -> Service {
     let api = FakeApi::new(script);
-    api.put(
-        "sandboxpools",
-        json!({"apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxPool",
-        "metadata": {"name": "default"}, "spec": {}, "status": {"isolation": []}}),
-    );
+    api.put("sandboxpools", pool_in("default"));
+    service_on(api, Arc::new(NoLiveOutput), change).await
+}
+
+fn pool_in(namespace: &str) -> Value {
+    json!({"apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxPool", "metadata": {"name": "default",
+        "namespace": namespace}, "spec": {}, "status": {"isolation": []}})
+}
+
+async fn service_on(
+    api: Arc<FakeApi>,
+    live: Arc<dyn LiveOutput>,
+    change: impl FnOnce(&mut ShimConfig),
+) -> Service {
+    let client = api.client();
+    service_of(api, client, live, change).await
+}
+
+/// With a client that may reach more than the objects of `api`.
+async fn service_of(
+    api: Arc<FakeApi>,
+    client: kube::Client,
+    live: Arc<dyn LiveOutput>,
+    change: impl FnOnce(&mut ShimConfig),
+) -> Service {
     let folder = tempfile::tempdir().expect("a folder");
     let blobs = Blobs::open(BlobsConfig::local(folder.path().join("blobs"))).await.expect("a store");
     let mut config = ShimConfig::standalone("default");
     change(&mut config);
-    let app = App::new(config, api.client(), blobs.clone(), Arc::new(NoLiveOutput));
+    let app = App::new(config, client, blobs.clone(), live);
     let stop = CancellationToken::new();
     let (router, background) = (app.router(), stop.clone());
     tokio::spawn(async move { app.run_background(background).await });
@@ -109,4 +139,26 @@ async fn post(service: &Service, path: &str, body: impl Into<Body>) -> Answer {
 
 async fn execute(service: &Service, body: &Value) -> Answer {
     post(service, "/v1/execute", body.to_string()).await
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Breaks the watches of executions in these namespaces, and keeps them broken.
+async fn cut(service: &Service, namespaces: &[&str], wrong: Watches) {
+    service.api.cuts.lock().clear();
+    service.api.watches.send_replace(wrong);
+    let is_cut = |namespace: &&str| service.api.cuts.lock().iter().any(|cut| cut == namespace);
+    until("cut", || namespaces.iter().all(is_cut)).await;
+}
+
+/// Lets watches be as they should.
+fn mend(service: &Service) {
+    service.api.watches.send_replace(Watches::default());
 }
