@@ -53,6 +53,47 @@ fn the_curl_lines_work_as_printed() {
     assert!(bee["files"]["/workspace/out.txt"].as_str().unwrap().starts_with("a4c3"), "{bee}");
 }
 
+/// Whether `values.yaml` has a key, with dots between its parts.
+fn has_value(values: &str, key: &str) -> bool {
+    let mut lines = values.lines();
+    key.split('.').enumerate().all(|(depth, part)| {
+        let (wanted, outside) = (format!("{}{part}:", "  ".repeat(depth)), "  ".repeat(depth));
+        let mut inside =
+            lines.by_ref().take_while(|line| depth == 0 || line.is_empty() || line.starts_with(&outside));
+        inside.any(|line| line.starts_with(&wanted))
+    })
+}
+
+#[test]
+fn the_helm_lines_fit_the_images_the_chart_and_the_version() {
+    let read = |file: &str| std::fs::read_to_string(repository().join(file)).unwrap();
+    let (readme, images) = (read("README.md"), read("images/Containerfile"));
+    let values = read("charts/carrel/values.yaml");
+    let block = readme.split("<!-- shape: helm -->\n```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let lines: Vec<Vec<&str>> = block.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines.len(), 4, "{block}");
+    let after = |words: &[&str], flag: &str| -> Vec<String> {
+        let pairs = words.windows(2).filter(|pair| pair[0] == flag);
+        pairs.map(|pair| pair[1].to_owned()).collect()
+    };
+    for line in &lines[..2] {
+        assert_eq!(
+            (line[..2].join(" "), after(line, "-f")),
+            ("docker build".to_owned(), vec!["images/Containerfile".to_owned()])
+        );
+        let target = &after(line, "--target")[0];
+        assert!(images.lines().any(|from| from.ends_with(&format!(" AS {target}"))), "{target}");
+        assert!(after(line, "-t")[0].ends_with(concat!(":", env!("CARGO_PKG_VERSION"))), "{line:?}");
+    }
+    assert_eq!(lines[2][..4].join(" "), "helm install carrel charts/carrel");
+    for set in after(&lines[2], "--set") {
+        assert!(has_value(&values, set.split('=').next().unwrap()), "{set}");
+    }
+    assert!(!has_value(&values, "executor.repository") && !has_value(&values, "image.image"));
+    assert_eq!(lines[3][..3].join(" "), "helm test carrel");
+    assert_eq!(after(&lines[2], "-n"), after(&lines[3], "-n"));
+}
+
 #[test]
 fn the_run_line_works_as_printed() {
     let carrel = Carrel::start();
