@@ -68,7 +68,7 @@ impl Helm {
         let chart = repository().join("charts/carrel");
         let chart = chart.to_str().expect("a path in UTF-8");
         // Other tests and other installations bring the same definitions.
-        let mut args = vec![verb, RELEASE, chart, "--take-ownership", "--timeout", "4m"];
+        let mut args = vec![verb, RELEASE, chart, "--take-ownership", "--wait", "--timeout", "2m"];
         for file in &self.values {
             args.extend(["--values", file.to_str().expect("a path in UTF-8")]);
         }

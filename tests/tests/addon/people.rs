@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{batch::finished, shared::together};
 
-/// Binds a ClusterRole to a person in a tenant, and gives kubectl as that person.
+/// Binds a `ClusterRole` to a person in a tenant, and gives kubectl as that person.
 fn bind(addon: &Addon, tenant: &str, role: &str, user: &str) -> Kubectl {
     let kubectl = addon.tenant(tenant);
     let role = format!("--clusterrole={role}");
