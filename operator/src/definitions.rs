@@ -116,7 +116,9 @@ mod tests {
             let name = path.rsplit('/').next().unwrap();
             let found = installed.iter().find(|crd| crd.metadata.name.as_deref() == Some(name));
             let code = if installed.is_empty() { 403 } else { 404 };
-            let refusal = serde_json::json!({ "kind": "Status", "status": "Failure", "code": code });
+            let reason = if code == 404 { "NotFound" } else { "Forbidden" };
+            let refusal =
+                serde_json::json!({ "kind": "Status", "status": "Failure", "reason": reason, "code": code });
             let (code, answer) = found.map_or((code, refusal), |crd| (200, serde_json::json!(crd)));
             let answer = Body::from(answer.to_string().into_bytes());
             std::future::ready(Ok::<_, Infallible>(Response::builder().status(code).body(answer).unwrap()))

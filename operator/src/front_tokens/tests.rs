@@ -94,7 +94,11 @@ fn stored(content: &Value, version: i32) -> Value {
 }
 
 fn refusal(code: u16) -> (u16, Value) {
-    (code, json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code }))
+    let reason = if code == 404 { "NotFound" } else { "Conflict" };
+    (
+        code,
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code }),
+    )
 }
 
 async fn ensure_in(api: &Arc<Mutex<Contended>>, identities: &[&str]) -> Result<(), FrontTokensError> {
@@ -121,7 +125,8 @@ async fn a_secret_is_made_once_and_read_from_then_on() {
     let first = api.lock().unwrap().tokens();
     assert_eq!(first.len(), 2);
     ensure_in(&api, &["a"]).await.unwrap();
-    assert_eq!((api.lock().unwrap().tokens(), api.lock().unwrap().patches), (first, 0));
+    let api = api.lock().unwrap();
+    assert_eq!((api.tokens(), api.patches), (first, 0));
 }
 
 #[tokio::test]
@@ -129,7 +134,8 @@ async fn what_somebody_else_writes_meanwhile_stays() {
     let secret = Some(stored(&encoded(&json!({ "a": "old" })), 1));
     let api = Arc::new(Mutex::new(Contended { secret, patches: 0 }));
     ensure_in(&api, &["a", "b", "c"]).await.unwrap();
-    let (tokens, patches) = (api.lock().unwrap().tokens(), api.lock().unwrap().patches);
+    let api = api.lock().unwrap();
+    let tokens = api.tokens();
     assert_eq!((&tokens["a"], &tokens["b"]), (&json!("old"), &json!("theirs")));
-    assert_eq!((tokens["c"].as_str().unwrap().len(), patches), (43, 2));
+    assert_eq!((tokens["c"].as_str().unwrap().len(), api.patches), (43, 2));
 }
