@@ -1,8 +1,11 @@
 //! Tells people what happened: one line for each finished execution, an event when the state of a pool changes.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use crds::SandboxPool;
+use crds::{SandboxPool, code_execution::Timings};
 use kube::{
     Resource as _,
     runtime::events::{Event, EventType},
@@ -23,10 +26,11 @@ pub(crate) fn finished(context: &Context, key: &Key, entry: &Entry, ending: &End
     context.metrics.stage(Stage::Total, entry.seen.elapsed());
     let timings = ending.collected.as_ref().map(|collected| collected.timings).unwrap_or_default();
     if ending.collected.is_some() {
-        let run = std::time::Duration::from_millis(timings.run_milliseconds.unsigned_abs());
+        let run = Duration::from_millis(timings.run_milliseconds.unsigned_abs());
         context.metrics.stage(Stage::Run, run);
     }
-    let request = entry.plan.as_ref().ok().and_then(|plan| plan.request_id.clone());
+    let plan = entry.plan.as_ref().ok();
+    let request = plan.and_then(|plan| plan.request_id.as_deref());
     tracing::info!(
         execution = %key,
         uid = %entry.uid,
@@ -42,12 +46,41 @@ pub(crate) fn finished(context: &Context, key: &Key, entry: &Entry, ending: &End
         since_start_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
         "execution finished"
     );
+    let trace_parent = plan.and_then(|plan| plan.trace_parent.as_deref());
+    let fields = [
+        ("execution", key.to_string()),
+        ("uid", entry.uid.to_string()),
+        ("request_id", request.unwrap_or_default().to_owned()),
+        ("reason", ending.reason.as_str().to_owned()),
+    ];
+    trace(trace_parent, entry.seen.elapsed(), fields, &timings);
+}
+
+/// Tells an execution's way as a span, from when it was seen, with its stages.
+fn trace(trace_parent: Option<&str>, took: Duration, fields: [(&'static str, String); 4], timings: &Timings) {
+    let parts = [
+        ("queue", timings.queued_milliseconds),
+        ("start", timings.start_milliseconds),
+        ("run", timings.run_milliseconds),
+        ("collect", timings.collect_milliseconds),
+    ];
+    let part = |(name, milliseconds): (&'static str, i64)| {
+        (milliseconds > 0).then(|| (name, Duration::from_millis(milliseconds.unsigned_abs())))
+    };
+    telemetry::record(telemetry::Past {
+        name: "execution",
+        trace_parent,
+        began: SystemTime::now().checked_sub(took).unwrap_or_else(SystemTime::now),
+        took,
+        fields: fields.into(),
+        parts: parts.into_iter().filter_map(part).collect(),
+    });
 }
 
 /// What is wrong with a pool now; an event only when that has changed.
 pub(crate) fn pool_trouble(context: &Arc<Context>, key: &Key, pool: &SandboxPool, trouble: Option<&Trouble>) {
     let new = trouble.map(|trouble| trouble.reason);
-    let old = context.pools.with(key, |memory| std::mem::replace(&mut memory.announced, new.clone()));
+    let old = context.pools.with(key, |memory| std::mem::replace(&mut memory.announced, new));
     if old == new {
         return;
     }

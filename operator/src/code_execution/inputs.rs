@@ -179,6 +179,7 @@ mod tests {
             max_downloads: None,
             output_ttl_seconds: None,
             request_id: None,
+            trace_parent: None,
         }
     }
 

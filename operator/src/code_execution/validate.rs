@@ -11,13 +11,17 @@ use chrono::{DateTime, Utc};
 use crds::{
     CodeExecution, CodeExecutionSpec,
     code_execution::{Failure, PackagePolicy},
-    size,
+    labels, size,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use protocol::{EnvVariable, RunLimits};
 
 use self::bounds::{not_negative, positive, run_limits};
 pub(crate) use self::program::{tool_input, variables};
 use crate::{key::Key, pool::reserve::Scope};
+
+/// A longer request id or trace context is none of ours, and would be kept as long as its execution waits.
+const ANNOTATION_BYTES: usize = 256;
 
 /// The small half of a valid execution.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) max_downloads: Option<i64>,
     pub(crate) output_ttl_seconds: Option<i64>,
     pub(crate) request_id: Option<String>,
+    /// Where it belongs in a trace, as W3C writes it.
+    pub(crate) trace_parent: Option<String>,
 }
 
 /// A text, or the file that holds it.
@@ -130,7 +136,6 @@ fn not_in_this_version(spec: &CodeExecutionSpec) -> Result<(), Failure> {
 
 fn plan(object: &CodeExecution, spec: &CodeExecutionSpec) -> Result<Plan, Failure> {
     let meta = &object.metadata;
-    let annotations = meta.annotations.as_ref();
     Ok(Plan {
         created: meta.creation_timestamp.as_ref().map_or(DateTime::UNIX_EPOCH, crate::pool::facts::time),
         generation: meta.generation,
@@ -146,8 +151,15 @@ fn plan(object: &CodeExecution, spec: &CodeExecutionSpec) -> Result<Plan, Failur
         collection: spec.outputs.collection.clone(),
         max_downloads: spec.outputs.max_downloads,
         output_ttl_seconds: spec.outputs.ttl_seconds,
-        request_id: annotations.and_then(|a| a.get(crds::labels::REQUEST_ID)).cloned(),
+        request_id: annotation(meta, labels::REQUEST_ID),
+        trace_parent: annotation(meta, labels::TRACE_PARENT),
     })
+}
+
+/// An annotation that is as short as those that we make. Whoever may create objects may write any.
+fn annotation(meta: &ObjectMeta, key: &str) -> Option<String> {
+    let value = meta.annotations.as_ref()?.get(key)?;
+    (value.len() <= ANNOTATION_BYTES).then(|| value.clone())
 }
 
 #[cfg(test)]

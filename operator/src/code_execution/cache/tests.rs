@@ -71,7 +71,7 @@ fn kept_bytes(executions: &Executions) -> usize {
     let entry = |(key, entry): (&Key, &Entry)| {
         let Entry { uid, version, plan, .. } = entry;
         let plan = plan.as_ref().unwrap();
-        let texts = [&plan.isolation_key, &plan.collection, &plan.request_id];
+        let texts = [&plan.isolation_key, &plan.collection, &plan.request_id, &plan.trace_parent];
         let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
         let names = key.namespace.len() + key.name.len() + plan.pool.name.len() + uid.len() + version.len();
         size_of::<Entry>() + size_of_val(&**plan) + texts + names + weight(entry)

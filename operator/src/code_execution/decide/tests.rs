@@ -24,6 +24,7 @@ fn plan() -> Plan {
         max_downloads: None,
         output_ttl_seconds: None,
         request_id: None,
+        trace_parent: None,
     }
 }
 

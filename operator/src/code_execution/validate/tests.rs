@@ -85,3 +85,14 @@ fn the_limits_arrive_in_the_executors_units() {
     assert_eq!((plan.limits.cpu_milliseconds, plan.limits.processes), (Some(5), Some(6)));
     assert_eq!((plan.limits.output_bytes, plan.limits.files), (7, 1000));
 }
+
+#[test]
+fn a_request_id_or_trace_that_is_longer_than_any_of_ours_is_not_kept() {
+    let meta = |value: &str| ObjectMeta {
+        annotations: Some([(labels::REQUEST_ID.to_owned(), value.to_owned())].into()),
+        ..ObjectMeta::default()
+    };
+    assert_eq!(annotation(&meta("r-1"), labels::REQUEST_ID).as_deref(), Some("r-1"));
+    assert_eq!(annotation(&meta("r-1"), labels::TRACE_PARENT), None);
+    assert_eq!(annotation(&meta(&"x".repeat(200_000)), labels::REQUEST_ID), None);
+}
