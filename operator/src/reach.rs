@@ -4,12 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::RwLock;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::backoff::{self, Retry};
 
 /// Nobody waits longer than this between two questions.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// A connection may swallow a question without a word.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// What the last question came to. Clones know the same.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +24,8 @@ impl Reach {
         self.0.read().clone().map_or(Ok(()), |error| Err(format!("the API does not answer: {error}")))
     }
 
-    /// Asks until there is an answer. What will fail again, as a missing right, is one.
+    /// Asks until there is an answer. A refusal for a missing right is none: an API server that has just started refuses
+    /// everybody for a moment.
     pub(crate) async fn patiently<T, E, Fut>(&self, mut ask: impl FnMut() -> Fut) -> Result<T, E>
     where
         Fut: Future<Output = Result<T, E>>,
@@ -29,15 +33,20 @@ impl Reach {
     {
         let mut failures = 0;
         loop {
-            let answer = ask().await;
-            let Some(error) = answer.as_ref().err().and_then(OfApi::unanswered) else {
-                *self.0.write() = None;
-                return answer;
+            let why = match timeout(ANSWERS_WITHIN, ask()).await {
+                Err(_) => "it takes too long".to_owned(),
+                Ok(answer) => match answer.as_ref().err().and_then(OfApi::unanswered) {
+                    Some(error) => telemetry::with_causes(error),
+                    None => {
+                        *self.0.write() = None;
+                        return answer;
+                    }
+                },
             };
             if failures == 0 {
-                tracing::warn!(error = %telemetry::with_causes(error), "the API does not answer; it is asked until it does");
+                tracing::warn!(why, "the API does not answer; it is asked until it does");
             }
-            *self.0.write() = Some(error.to_string());
+            *self.0.write() = Some(why);
             failures += 1;
             sleep(backoff::delay_after(Retry::Soon, failures).min(LONGEST_WAIT)).await;
         }
@@ -52,7 +61,12 @@ pub(crate) trait OfApi {
 
 impl OfApi for kube::Error {
     fn unanswered(&self) -> Option<&kube::Error> {
-        (Retry::of(self) == Retry::Soon).then_some(self)
+        let unanswered = match self {
+            Self::Api(status) => matches!(status.code, 401 | 403 | 408 | 429 | 500..),
+            Self::SerdeError(_) => false,
+            _ => true,
+        };
+        unanswered.then_some(self)
     }
 }
 
@@ -73,7 +87,11 @@ mod tests {
         let (reach, asked) = (Reach::default(), Cell::new(0));
         let ask = || {
             asked.set(asked.get() + 1);
-            let answer = if asked.get() < 3 { Err(error(503)) } else { Ok(asked.get()) };
+            let answer = match asked.get() {
+                1 => Err(error(503)),
+                2 => Err(error(403)),
+                third => Ok(third),
+            };
             let unready = asked.get() > 1 && reach.check().is_err();
             assert_eq!(unready, asked.get() > 1);
             std::future::ready(answer)
@@ -84,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_an_answer() {
-        for code in [403, 409, 422] {
+        for code in [404, 409, 422] {
             let reach = Reach::default();
             let refused = reach.patiently(|| std::future::ready(Err::<(), _>(error(code)))).await;
             assert!(matches!(refused, Err(kube::Error::Api(status)) if status.code == code));

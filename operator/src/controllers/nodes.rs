@@ -21,7 +21,7 @@ use crate::{
 /// A page of a list is in memory as a whole, and each node names all its images.
 const NODES_IN_A_PAGE: u32 = 50;
 /// How soon it is asked again whether nodes may be listed.
-const WITHOUT_RIGHT: Duration = Duration::from_mins(5);
+const WITHOUT_RIGHT: Duration = Duration::from_mins(1);
 
 /// Keeps the cache of nodes as the API is, for ever. Without the right to it says so once, and tries again.
 pub(super) async fn watch(context: Arc<Context>) {

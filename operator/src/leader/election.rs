@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
@@ -77,8 +78,9 @@ impl Election {
         }
     }
 
-    /// Waits until this process is the leader. The answer is the Lease as it was written.
-    pub(crate) async fn acquire(&self) -> Result<Lease, ElectionError> {
+    /// Waits until this process is the leader. The answer is the Lease as it was written, and when the term before
+    /// had ended, as far as the Lease told.
+    pub(crate) async fn acquire(&self) -> Result<(Lease, Option<DateTime<Utc>>), ElectionError> {
         let mut seen: Option<(String, Instant)> = None;
         let mut first = self.first;
         loop {
@@ -99,7 +101,7 @@ impl Election {
             match lease::next_move(read.as_ref(), candidate, since.elapsed(), self.clock.now()) {
                 Move::Take { epoch } => {
                     if let Some(lease) = self.write(read.as_ref(), epoch).await? {
-                        return Ok(lease);
+                        return Ok((lease, read.as_ref().and_then(lease::ended)));
                     }
                 }
                 Move::Wait(at_most) => self.changed(&version, at_most).await,
@@ -184,21 +186,24 @@ impl Election {
 
     /// Takes the Lease; `None` when somebody else was faster, or nobody knows.
     async fn write(&self, read: Option<&Lease>, epoch: u64) -> Result<Option<Lease>, ElectionError> {
-        let written = if let Some(lease) = read {
-            self.write_over(lease, epoch).await
-        } else {
+        let write = async {
+            if let Some(lease) = read {
+                return self.write_over(lease, epoch).await;
+            }
             let now = self.clock.now();
             let lease = lease::held(None, NAME, &self.identity, epoch, self.duration, now);
             let created = self.api.create(&PostParams::default(), &lease).await;
             created.inspect(|_| self.hold(epoch, now))
         };
+        let late = |_| Err(kube::Error::Service("the API did not answer".into()));
+        let written = timeout(self.renew, write).await.unwrap_or_else(late);
         match written {
             Ok(lease) => Ok(Some(lease)),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
             Err(error) if error.unanswered().is_some() => {
                 // It may have arrived. Whether it did is seen by the next look.
                 tracing::warn!(%error, "the lease was not written; it is tried again");
-                sleep(self.renew / 20).await;
+                sleep(self.renew / 5).await;
                 Ok(None)
             }
             Err(error) => Err(ElectionError::Api(error)),
@@ -214,7 +219,7 @@ impl Election {
     }
 
     /// The lease counts from before the write, so that we never believe in it longer than others do.
-    fn hold(&self, epoch: u64, written: chrono::DateTime<chrono::Utc>) {
+    fn hold(&self, epoch: u64, written: DateTime<Utc>) {
         let duration = i64::try_from(self.duration.as_millis()).unwrap_or(i64::MAX);
         self.term.hold(epoch, written.timestamp_millis().saturating_add(duration));
     }
