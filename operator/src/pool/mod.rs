@@ -200,16 +200,19 @@ fn gone(context: &Context, facts: &PodFacts) {
 /// Gives a usable pod out, and takes an unusable one back.
 fn settle(context: &Arc<Context>, entry: &Arc<PodEntry>) {
     let facts = entry.facts();
-    if entry.usable() {
+    let standing = context.nodes.standing(&facts);
+    let usable = entry.usable() && standing != Standing::Lost;
+    if usable {
         let lag =
             context.pools.with(&facts.pool, |memory| memory.refill.usable(&facts.key.name, Instant::now()));
-        lag.into_iter().for_each(|lag| context.metrics.refill.observe(lag.as_secs_f64()));
+        if let Some(lag) = lag {
+            context.metrics.refill.observe(lag.as_secs_f64());
+        }
     }
-    let leaves = context.nodes.standing(&facts) != Standing::Good;
     let woken = {
         let mut reserve = context.reserve.lock();
-        if entry.usable() {
-            reserve.avoid(&facts.pool, &facts.uid, leaves);
+        if usable {
+            reserve.avoid(&facts.pool, &facts.uid, standing != Standing::Good);
             reserve.offer(&facts.pool, &facts.uid)
         } else if facts.alive() && !entry.gone.is_cancelled() {
             reserve.retire(&facts.pool, &facts.uid);
