@@ -137,7 +137,8 @@ fn when_the_leader_goes_the_next_one_takes_over_and_no_program_starts_twice() {
         }
         let pod = bed.phase("long-1", ExecutionPhase::Running).await.pod_name.unwrap();
         let pod = bed.pods().get(&pod).await.unwrap();
-        assert_eq!(inventory(&key, &pod, 1).await, None, "the first operator has the first epoch");
+        let first = epoch(&bed).await;
+        assert_eq!(inventory(&key, &pod, first).await, None, "the first operator has this epoch");
         // Some of these are sent, run or end in the moment in which the leader goes.
         let short: Vec<_> = (0..6).map(|number| format!("short-{number}")).collect();
         for name in &short {
@@ -151,7 +152,7 @@ fn when_the_leader_goes_the_next_one_takes_over_and_no_program_starts_twice() {
         eventually("the second takes the Lease", async || holder(&bed).await.as_deref() == Some("second"))
             .await;
         eventually("the tokens of the first are refused", async || {
-            inventory(&key, &pod, 1).await == Some(ErrorCode::OldEpoch)
+            inventory(&key, &pod, first).await == Some(ErrorCode::OldEpoch)
         })
         .await;
         long.iter().skip(1).for_each(|name| go(&bed, name));
@@ -191,6 +192,12 @@ fn leases(bed: &Bed) -> Api<Lease> {
 /// Who has the Lease.
 async fn holder(bed: &Bed) -> Option<String> {
     leases(bed).get("carrel-operator").await.unwrap().spec?.holder_identity
+}
+
+/// The epoch of who has the Lease.
+async fn epoch(bed: &Bed) -> u64 {
+    let lease = leases(bed).get("carrel-operator").await.unwrap();
+    lease.metadata.annotations.unwrap().get(crds::labels::EPOCH).unwrap().parse().unwrap()
 }
 
 /// What the operators of this API sign with.
