@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks the Helm chart without a cluster: its copies of the definitions, lint, what each file of values/ renders to
-# (goldens/), and that what is listed in `refused` is refused.
+# (goldens/), that what is listed in `refused` is refused, and the script that makes the first pools.
 #
 #   tests/chart/check.sh            fails on any difference
 #   tests/chart/check.sh --write    writes the copies and the goldens anew
@@ -110,5 +110,6 @@ version
 goldens
 rights
 refused
+python3 tests/chart/pools.py || fail "the Job of the first pools does not do what it shall"
 [ "$failed" -eq 0 ] && say passed
 exit "$failed"
