@@ -35,13 +35,13 @@ impl Reach {
         loop {
             let why = match timeout(ANSWERS_WITHIN, ask()).await {
                 Err(_) => "it takes too long".to_owned(),
-                Ok(answer) => match answer.as_ref().err().and_then(OfApi::unanswered) {
-                    Some(error) => telemetry::with_causes(error),
-                    None => {
+                Ok(answer) => {
+                    let Some(error) = answer.as_ref().err().and_then(OfApi::unanswered) else {
                         *self.0.write() = None;
                         return answer;
-                    }
-                },
+                    };
+                    telemetry::with_causes(error)
+                }
             };
             if failures == 0 {
                 tracing::warn!(why, "the API does not answer; it is asked until it does");

@@ -15,7 +15,7 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|&name| name.to_owned()).collect()
 }
 
-fn object(value: Value) -> Map<String, Value> {
+fn object(value: &Value) -> Map<String, Value> {
     value.as_object().cloned().unwrap()
 }
 
@@ -23,11 +23,11 @@ fn object(value: Value) -> Map<String, Value> {
 fn each_identity_gets_one_token_and_keeps_what_it_has() {
     let fresh = || Ok::<_, Infallible>("new".to_owned());
     let all = completed(Map::new(), &names(&["a", "b", "a"]), fresh).unwrap().unwrap();
-    assert_eq!(all, object(json!({ "a": "new", "b": "new" })));
-    let old = object(json!({ "a": "old", "b": ["one", "two"], "gone": "stays" }));
+    assert_eq!(all, object(&json!({ "a": "new", "b": "new" })));
+    let old = object(&json!({ "a": "old", "b": ["one", "two"], "gone": "stays" }));
     assert_eq!(completed(old.clone(), &names(&["a", "b"]), fresh).unwrap(), None);
     let more = completed(old, &names(&["b", "c"]), fresh).unwrap().unwrap();
-    assert_eq!(more, object(json!({ "a": "old", "b": ["one", "two"], "c": "new", "gone": "stays" })));
+    assert_eq!(more, object(&json!({ "a": "old", "b": ["one", "two"], "c": "new", "gone": "stays" })));
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_token_is_long_random_and_fit_for_a_header() {
 #[test]
 fn a_secret_of_another_form_is_an_error_that_does_not_quote_it() {
     let of = |content: &str| tokens(&secrets::secret("s", ENTRY, content.as_bytes().to_vec()));
-    assert_eq!(of(r#"{"a": "t"}"#).unwrap(), object(json!({ "a": "t" })));
+    assert_eq!(of(r#"{"a": "t"}"#).unwrap(), object(&json!({ "a": "t" })));
     assert_eq!(tokens(&Secret::default()).unwrap(), Map::new());
     for content in [r#""hunter2""#, "hunter2", r#"["hunter2"]"#, ""] {
         let error = of(content).unwrap_err();
