@@ -21,6 +21,8 @@ impl Retry {
         match error {
             kube::Error::Api(status) => match status.code {
                 409 => Self::AtOnce,
+                // An API server that has just started knows no roles for a second, and refuses everybody.
+                403 if missing_right(status) => Self::Soon,
                 400 | 403 | 405 | 413 | 415 | 422 => Self::Seldom,
                 _ => Self::Soon,
             },
@@ -43,6 +45,13 @@ impl Retry {
             Self::Seldom => Duration::from_mins(5),
         }
     }
+}
+
+/// Whether the operator itself is refused, and not what it asks for. Only the text tells that from what an admission
+/// policy or a quota refuses.
+pub(crate) fn missing_right(status: &kube::core::Status) -> bool {
+    let cannot = status.message.split_once("\" cannot ").map_or("", |(_, rest)| rest);
+    status.code == 403 && cannot.contains(" resource \"")
 }
 
 /// Failures in a row, per object.

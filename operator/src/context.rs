@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use blobs::Blobs;
+use chrono::{DateTime, Utc};
 use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
@@ -81,14 +82,21 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     pub(crate) supervisor: Supervisor,
     pub(crate) definitions: Definitions,
+    /// When the term before this one had ended, as far as the Lease told.
+    pub(crate) last_ended: Option<DateTime<Utc>>,
 }
 
 impl Context {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
-        let Parts { config, client, blobs, metrics, live, term, keys, supervisor, definitions } = parts;
+        let Parts { config, client, blobs, metrics, live, term, keys, supervisor, definitions, last_ended } =
+            parts;
         let timings = config.timings;
-        let takeover =
+        let mut takeover =
             Takeover::new(Instant::now(), timings.lease + timings.takeover_margin, timings.lost_after);
+        // Executors of the only operator end with it, and leave their last words.
+        if let Some(ended) = last_ended.filter(|_| !config.sole_operator) {
+            takeover.unattended(ended, config.clock.now());
+        }
         let mut env = config.executor_env.clone();
         env.extend(config.executor_python.clone().map(|python| ("CARREL_PYTHON".to_owned(), python)));
         let pod_defaults = PodDefaults {

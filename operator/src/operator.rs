@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use blobs::Blobs;
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
@@ -114,12 +115,13 @@ impl Operator {
             error = first_end(&mut tasks) => return Err(error),
             () = shutdown.cancelled() => return Ok(()),
         };
-        let Begun { keys, term, election, lease } = begun;
+        let Begun { keys, term, election, lease, last_ended } = begun;
         tracing::info!(identity = config.identity, epoch = term.epoch(), "this operator is the leader");
         let (supervisor, short_lived) = Supervisor::new();
         spawn(&mut tasks, "short-lived tasks", Box::pin(short_lived.run()));
         let (definitions, leader) = (leading.definitions.clone(), metrics.leader.clone());
-        let parts = Parts { config, client, blobs, metrics, live, term, keys, supervisor, definitions };
+        let parts =
+            Parts { config, client, blobs, metrics, live, term, keys, supervisor, definitions, last_ended };
         let context = Context::new(parts);
         leading.begin(&context);
         leader.set(1);
@@ -141,6 +143,7 @@ struct Begun {
     term: Term,
     election: Election,
     lease: Lease,
+    last_ended: Option<DateTime<Utc>>,
 }
 
 /// Makes the Secrets, then waits to become the leader.
@@ -154,8 +157,8 @@ async fn begin(config: &OperatorConfig, client: &Client, reach: &Reach) -> Resul
     let keys = keys.map_err(|error| OperatorError::Keys(error.into()))?;
     let term = Term::new(keys.current.clone(), config.timings.token, config.clock.clone());
     let election = Election::new(config, client.clone(), term.clone(), keys.made, reach.clone());
-    let lease = election.acquire().await.map_err(|error| OperatorError::Lease(error.into()))?;
-    Ok(Begun { keys, term, election, lease })
+    let (lease, last_ended) = election.acquire().await.map_err(|error| OperatorError::Lease(error.into()))?;
+    Ok(Begun { keys, term, election, lease, last_ended })
 }
 
 /// Keeps the lease while the tasks run.

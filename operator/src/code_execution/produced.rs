@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::run::Job;
 use crate::{
+    backoff,
     executor_client::{CallError, Content, Target},
     key::Key,
     leader::term::NotLeader,
@@ -67,8 +68,8 @@ impl ProducedError {
             },
             Self::Api(error) if NotLeader::is(error) => Hope::Leading,
             Self::Api(kube::Error::Api(status)) => match status.code {
-                // An API server that has just started knows no roles for a second, and refuses everybody.
-                401 | 403 | 409 | 429 | 500.. => Hope::InTime,
+                401 | 409 | 429 | 500.. => Hope::InTime,
+                403 if backoff::missing_right(status) => Hope::InTime,
                 _ => Hope::None,
             },
             Self::Executor(_) | Self::Store(_) | Self::Api(_) => Hope::InTime,
@@ -277,7 +278,7 @@ mod tests {
             (api(409), Hope::InTime),
             (api(429), Hope::InTime),
             (api(503), Hope::InTime),
-            (api(403), Hope::InTime),
+            (api(403), Hope::None),
             (api(422), Hope::None),
             (ProducedError::Changed, Hope::None),
             (ProducedError::NameTaken, Hope::None),

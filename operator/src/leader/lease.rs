@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use crds::labels;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -36,7 +36,7 @@ pub(crate) struct Candidate<'a> {
 ///
 /// A Lease that is not there may have been deleted under a leader, who learns of it with its next renewal. So its
 /// absence is waited out as if somebody held it. The epoch of the Lease before is not known then either; the clock's
-/// seconds are ahead of it, because leaders that follow each other raise it by one and need longer than a second.
+/// seconds are ahead of it as a rule, because leaders that follow each other raise it by one and need longer than that.
 pub(crate) fn next_move(
     lease: Option<&Lease>,
     candidate: Candidate<'_>,
@@ -66,6 +66,14 @@ pub(crate) fn next_move(
 pub(crate) fn epoch(lease: &Lease) -> u64 {
     let annotations = lease.metadata.annotations.as_ref();
     annotations.and_then(|a| a.get(labels::EPOCH)).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// When the term of the Lease's last holder had ended at the latest.
+pub(crate) fn ended(lease: &Lease) -> Option<DateTime<Utc>> {
+    let spec = lease.spec.as_ref()?;
+    let renewed = DateTime::from_timestamp_micros(spec.renew_time.as_ref()?.0.as_microsecond())?;
+    let seconds = spec.lease_duration_seconds.unwrap_or_default().max(0);
+    renewed.checked_add_signed(TimeDelta::seconds(seconds.into()))
 }
 
 /// The Lease as this holder writes it, over the one that was read.
@@ -157,6 +165,7 @@ mod tests {
         assert_eq!(transitions(&renewed), transitions(&first));
         assert_eq!(transitions(&taken), transitions(&first).map(|t| t + 1));
         assert_eq!(epoch(&taken), 8);
+        assert_eq!(ended(&taken), DateTime::from_timestamp(15, 0));
     }
 
     #[test]

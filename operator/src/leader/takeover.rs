@@ -5,7 +5,8 @@
 //! - an inventory names it: it is attached to, never started;
 //! - its status names a pod that has let go of something, or never answered;
 //! - a dead pod's last words name it;
-//! - its status is still the first one, and a pod of its pool could have been given it and left no word.
+//! - its status is still the first one, and a pod of its pool could have been given it and left no word, or could be
+//!   gone, because no operator was there for longer than executors wait for one.
 //!
 //! A status that says `Queued` proves that it was not started, because a start after it is announced first.
 
@@ -20,6 +21,10 @@ use crds::{ExecutionPhase, Reason};
 use tokio::time::Instant;
 
 use crate::{key::Key, pool::facts::Fate};
+
+/// Executors that are told to go give an outcome up when nobody has asked for it for ten minutes. A minute less, since
+/// clocks differ.
+const OUTCOME_PATIENCE: Duration = Duration::from_mins(9);
 
 /// What the new leader found about one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub(crate) struct Takeover {
     /// From then on what a silent pod may hold is lost.
     lost: Instant,
     listed: bool,
+    /// What was made until then may have run in a pod that is gone without a word.
+    unattended: Option<DateTime<Utc>>,
     pods: HashMap<Arc<str>, Pod>,
     /// By execution: each pod that says it holds it, and the pool of that pod.
     named: HashMap<Arc<str>, Vec<(Arc<str>, Key)>>,
@@ -80,10 +87,17 @@ impl Takeover {
             barrier: now + wait,
             lost: now + lost_after.max(wait),
             listed: false,
+            unattended: None,
             pods: HashMap::new(),
             named: HashMap::new(),
             inherited: HashMap::new(),
         }
+    }
+
+    /// The term before ended then.
+    pub(crate) fn unattended(&mut self, ended: DateTime<Utc>, now: DateTime<Utc>) {
+        let alone = now.signed_duration_since(ended).to_std().unwrap_or_default();
+        self.unattended = (alone >= OUTCOME_PATIENCE).then_some(ended);
     }
 
     /// A pod of the first list that may have been given something.
@@ -252,6 +266,9 @@ impl Takeover {
         }
         if self.pods.values().any(left_no_word) {
             let why = "a sandbox that may have run it died while no operator was there";
+            Permission::Over(Reason::Lost, why)
+        } else if self.unattended.is_some_and(|ended| found.created <= ended) {
+            let why = "no operator was there for so long that a sandbox may have run it and given it up";
             Permission::Over(Reason::Lost, why)
         } else {
             Permission::Start

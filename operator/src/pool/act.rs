@@ -29,8 +29,6 @@ const AT_ONCE: usize = 8;
 const HOPELESS_STILLBORN: u32 = 3;
 /// Who mends a quota or a policy need not wait longer for pods.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// What the API server's refusal says when the account has not the right to make pods.
-const NO_RIGHT: &str = "cannot create resource";
 /// How much of a pool's name a pod's name shows.
 const SHOWN_NAME: usize = 40;
 
@@ -195,11 +193,8 @@ fn trouble(error: &kube::Error, quota: bool) -> Trouble {
         kube::Error::Api(status) if status.code == 403 && quota => {
             (Reason::Quota, Some(FailureCause::QuotaExceeded))
         }
-        // Not the pod is refused, but the operator. Somebody may grant it the right, and an API server that has just
-        // started refuses everybody for a second. Only the text tells that from an admission policy's refusal.
-        kube::Error::Api(status) if status.code == 403 && status.message.contains(NO_RIGHT) => {
-            (Reason::Forbidden, None)
-        }
+        // Not the pod is refused, but the operator: whoever waits may wait until it has the right.
+        kube::Error::Api(status) if backoff::missing_right(status) => (Reason::Forbidden, None),
         kube::Error::Api(status) if status.code == 403 => (Reason::Forbidden, never),
         kube::Error::Api(status) if matches!(status.code, 400 | 422) => (Reason::Invalid, never),
         _ => (Reason::ApiUnavailable, None),

@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn as_long_as_executions_get_pods_it_is_worth_waiting() {
         let since = Instant::now();
-        let later = since + Duration::from_secs(60);
+        let later = since + Duration::from_mins(1);
         for (given, busy, at) in [
             (None, 0, since),
             (Some(later), 0, since),

@@ -223,3 +223,20 @@ fn the_last_words_of_a_pod_are_not_believed_about_what_it_cannot_have_been_given
     assert_eq!(lie(ExecutionPhase::Running, pool()), Permission::Start, "another pod than the announced one");
     assert!(matches!(lie(ExecutionPhase::Pending, pool()), Permission::Over(Reason::OutOfMemory, _)));
 }
+
+#[test]
+fn what_was_made_before_a_long_absence_and_never_shown_may_have_run_in_a_pod_that_is_gone() {
+    let now = Instant::now();
+    let permission = |phase, ended: i64, minutes: i64| {
+        let mut takeover = Takeover::new(now, WAIT, LOST);
+        takeover.unattended(at(ended), at(ended + minutes * 60));
+        takeover.execution("e1".into(), inherited(phase, None));
+        takeover.complete();
+        takeover.permission("e1", Some(&pool()), now)
+    };
+    let pending = ExecutionPhase::Pending;
+    assert!(matches!(permission(pending, 100, 10), Permission::Over(Reason::Lost, _)));
+    assert_eq!(permission(pending, 100, 5), Permission::Start, "an executor would still have it");
+    assert_eq!(permission(pending, 99, 10), Permission::Start, "it was made when nobody was there");
+    assert_eq!(permission(ExecutionPhase::Queued, 100, 10), Permission::Start, "it was not started");
+}
