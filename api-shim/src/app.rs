@@ -45,6 +45,7 @@ impl App {
         let tasks = TaskTracker::new();
         let common = Common { config: &config, client, blobs, metrics: &metrics, tasks: &tasks };
         let credentials = match &config.token_review {
+            None if !config.authenticates() => Credentials::Nothing,
             None => Credentials::Tokens(RwLock::new(config.tokens.clone())),
             Some(TokenReviewRules { audience }) => Credentials::Reviews(Box::new(Reviews::new(
                 common.client.clone(),

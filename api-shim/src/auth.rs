@@ -57,8 +57,8 @@ pub enum TokensError {
     /// A token that nobody could send.
     #[error("a token of {0:?} is empty or has spaces")]
     Token(String),
-    /// Not one token.
-    #[error("has no tokens, which would leave the service open")]
+    /// Not one token, at the start.
+    #[error("has no tokens, so nobody could come in")]
     Empty,
 }
 
@@ -76,8 +76,19 @@ impl Tokens {
         self.0.push(Token { hash: hash(token), identity, origin: Origin::Setting });
     }
 
-    /// Takes those of a file, `{"alice": "token", "bob": ["token", "token"]}`, in place of those of an earlier one.
-    /// A file that cannot be used changes nothing.
+    /// Takes those of a file as [`Self::replace_file`] does. At the start one without tokens is a mistake.
+    pub fn add_file(&mut self, content: &str) -> Result<(), TokensError> {
+        let mut with_file = self.clone();
+        with_file.replace_file(content)?;
+        if !with_file.0.iter().any(|token| token.origin == Origin::File) {
+            return Err(TokensError::Empty);
+        }
+        *self = with_file;
+        Ok(())
+    }
+
+    /// Takes those of a file, `{"alice": "token", "bob": ["token", "token"]}`, in place of those of an earlier one:
+    /// one without tokens revokes them all. A file that cannot be used changes nothing.
     pub fn replace_file(&mut self, content: &str) -> Result<(), TokensError> {
         let identities: BTreeMap<String, OneOrMore> = serde_json::from_str(content)?;
         let mut of_file = Vec::new();
@@ -96,25 +107,20 @@ impl Tokens {
                 of_file.push(Token { hash: hash(&token), identity: identity.clone(), origin: Origin::File });
             }
         }
-        if of_file.is_empty() {
-            return Err(TokensError::Empty);
-        }
         self.0.retain(|token| token.origin == Origin::Setting);
         self.0.append(&mut of_file);
         Ok(())
     }
 
-    /// Whether a credential is required.
+    /// Whether there are any. This configures at the start whether a credential is required, and says nothing of it
+    /// later: tokens can go.
     #[must_use]
     pub fn required(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Who sent a request with these headers.
+    /// Who sent a request with these headers; without tokens it can be nobody.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Identity, ShimError> {
-        if !self.required() {
-            return Ok(Identity::default());
-        }
         let sent = hash(bearer(headers).ok_or(ShimError::NotAuthenticated)?);
         let matching = self.0.iter().filter(|known| bool::from(known.hash.ct_eq(&sent)));
         // `fold` and not `next`: all tokens are compared, whichever matches.
@@ -174,21 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn without_tokens_everybody_is_anonymous() {
-        assert_eq!(Tokens::default().identify(&HeaderMap::new()).expect("open"), Identity::default());
+    fn without_tokens_nobody_is_let_in() {
+        assert!(Tokens::default().identify(&HeaderMap::new()).is_err());
+        assert!(Tokens::default().identify(&sent("Bearer one")).is_err());
     }
 
     #[test]
     fn a_file_that_cannot_work_is_refused() {
-        for content in [
-            "[]",
-            "{}",
-            "{\"a\": []}",
-            "{\"a\": 1}",
-            "{\"\": \"t\"}",
-            "{\"a\": \"\"}",
-            "{\"a\": \"two words\"}",
-        ] {
+        for content in ["", "[]", "{\"a\": 1}", "{\"\": \"t\"}", "{\"a\": \"\"}", "{\"a\": \"two words\"}"] {
             let mut changed = tokens();
             assert!(changed.replace_file(content).is_err(), "{content}");
             assert!(changed == tokens(), "{content} changes nothing");
@@ -204,6 +203,19 @@ mod tests {
         {
             let identity = tokens.identify(&sent(value)).ok();
             assert_eq!(identity.and_then(|identity| identity.scope).as_deref(), scope, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_tokens_is_refused_at_the_start_and_revokes_later() {
+        for content in ["{}", "{\"a\": []}"] {
+            let mut tokens = Tokens::default();
+            tokens.add_single("one");
+            assert!(matches!(tokens.add_file(content), Err(TokensError::Empty)), "{content}");
+            tokens.add_file(r#"{"alice": "two"}"#).expect("a file");
+            tokens.replace_file(content).expect("a file");
+            assert!(matches!(tokens.identify(&sent("Bearer two")), Err(ShimError::InvalidToken)));
+            assert!(tokens.identify(&sent("Bearer one")).is_ok(), "that of the setting is not the file's");
         }
     }
 

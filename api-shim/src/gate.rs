@@ -15,10 +15,12 @@ use crate::{
     token_review::Reviews,
 };
 
-/// How somebody shows who he is.
+/// How somebody shows who he is. It is what was configured, whatever becomes of the tokens.
 #[derive(Debug)]
 pub enum Credentials {
-    /// With a configured token, or not at all when there is none.
+    /// Not at all.
+    Nothing,
+    /// With a configured token.
     Tokens(RwLock<Tokens>),
     /// With a token of Kubernetes.
     Reviews(Box<Reviews>),
@@ -52,11 +54,10 @@ impl Gate {
     /// Lets a request with these headers in, or says why not.
     pub async fn admit(&self, headers: &HeaderMap) -> Result<Admitted, ShimError> {
         match &self.credentials {
+            Credentials::Nothing => self.identified(Identity::default()),
             Credentials::Tokens(tokens) => {
                 let identity = tokens.read().identify(headers)?;
-                let namespace = self.rules.of_identity(identity.scope.as_deref());
-                let namespace = namespace.ok_or(ShimError::NoTenant)?.to_owned();
-                self.admitted(&namespace, identity)
+                self.identified(identity)
             }
             Credentials::Reviews(reviews) => {
                 let token = bearer(headers).ok_or(ShimError::NotAuthenticated)?;
@@ -64,6 +65,11 @@ impl Gate {
                 self.admitted(&user.namespace, Identity { scope: Some(user.scope) })
             }
         }
+    }
+
+    fn identified(&self, identity: Identity) -> Result<Admitted, ShimError> {
+        let namespace = self.rules.of_identity(identity.scope.as_deref()).ok_or(ShimError::NoTenant)?;
+        self.admitted(namespace, identity)
     }
 
     fn admitted(&self, namespace: &str, identity: Identity) -> Result<Admitted, ShimError> {

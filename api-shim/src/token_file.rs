@@ -1,5 +1,5 @@
-//! The file of tokens, read again now and then: a token comes and goes without a restart. A file that cannot be used
-//! changes nothing.
+//! The file of tokens, read again now and then: a token comes and goes without a restart. A file without tokens locks
+//! everybody of it out; one that cannot be used changes nothing.
 
 use std::{path::PathBuf, time::Duration};
 

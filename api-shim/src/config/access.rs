@@ -28,7 +28,7 @@ fn tokens(reader: &Reader<'_>, shim: &mut ShimConfig) -> Result<(), ConfigError>
         }
         shim.tokens.add_single(&token);
     }
-    let add = |content: &str| shim.tokens.replace_file(content).map_err(|error| error.to_string());
+    let add = |content: &str| shim.tokens.add_file(content).map_err(|error| error.to_string());
     file(reader, &at::AUTH_TOKENS_FILE, add)?;
     shim.token_file = reader.text(&at::AUTH_TOKENS_FILE).map(TokenFile::new);
     Ok(())

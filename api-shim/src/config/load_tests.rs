@@ -194,6 +194,18 @@ fn without_tenants_all_is_in_one_namespace() {
 }
 
 #[test]
+fn a_file_without_tokens_stops_the_start() {
+    let (_file, path) = file("{}");
+    for rest in [vec![], vec![("CARREL_AUTH_MODE", "tokens")], vec![("AUTH_TOKEN", "t")]] {
+        let variables = [vec![("CARREL_AUTH_TOKENS_FILE", path.as_str())], rest].concat();
+        let error = loaded(&variables).expect_err("refused").to_string();
+        assert!(error.contains("has no tokens"), "{error}");
+    }
+    let (_file, path) = file(r#"{"alice": "t"}"#);
+    assert!(accepted(&[("CARREL_AUTH_TOKENS_FILE", &path)]).shim.guard.authenticated);
+}
+
+#[test]
 fn a_mode_that_does_not_fit_the_tokens_stops_the_service() {
     let review = accepted(&[("CARREL_AUTH_MODE", "tokenReview"), ("CARREL_TOKEN_AUDIENCE", "carrel")]).shim;
     let audience = review.token_review.as_ref().and_then(|rules| rules.audience.as_deref());

@@ -120,7 +120,7 @@ impl ShimConfig {
     /// Whether everybody has to show who he is.
     #[must_use]
     pub fn authenticates(&self) -> bool {
-        self.tokens.required() || self.token_review.is_some()
+        self.tokens.required() || self.token_file.is_some() || self.token_review.is_some()
     }
 
     /// The addresses to listen on.

@@ -65,6 +65,14 @@ async fn a_file_of_tokens_that_changes_counts_without_a_restart() {
     write("{\"alice\": \"second\"}");
     comes("first", StatusCode::UNAUTHORIZED).await;
     assert_eq!(status("second").await, StatusCode::OK);
+    // No JSON is a mistake and changes nothing; JSON without tokens is meant.
+    write("");
+    write("{}");
+    comes("second", StatusCode::UNAUTHORIZED).await;
+    let nobody = send(&service, request("GET", "/").body(Body::empty()).expect("a request")).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED, "an emptied file does not open the service");
+    write("{\"alice\": \"third\"}");
+    comes("third", StatusCode::OK).await;
 }
 
 #[tokio::test]
