@@ -7,12 +7,12 @@ use axum::{
 };
 use tracing::Span;
 
-use super::request_id::NAMESPACE;
+use super::{is_probe, request_id::NAMESPACE};
 use crate::{routes::error_key, state::Shared};
 
 /// Probes and scrapers have no credential; the UUID in an image's name is one.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/health" | "/ready" | "/metrics") || path.starts_with("/image/")
+    is_probe(path) || path.starts_with("/image/")
 }
 
 /// The middleware. It leaves who was let in, as [`crate::gate::Admitted`], with the request.

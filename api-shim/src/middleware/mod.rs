@@ -7,3 +7,8 @@
 pub mod authenticate;
 pub mod guard;
 pub mod request_id;
+
+/// What machines ask for every few seconds.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/health" | "/ready" | "/metrics")
+}

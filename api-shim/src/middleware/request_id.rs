@@ -3,9 +3,10 @@
 
 use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tracing::{Instrument, field::Empty};
+use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
+use super::is_probe;
 use crate::executions::Origin;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -18,9 +19,7 @@ pub(super) const NAMESPACE: &str = "namespace";
 /// The middleware. It leaves an [`Origin`] with the request.
 pub async fn request_id(mut request: Request, next: Next) -> Response {
     let id = sent_id(request.headers()).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    // At the highest level, so that no setting of the logs takes the id from the lines that are left.
-    let span = tracing::error_span!("request", request_id = %id, method, path, namespace = Empty);
+    let span = span(&id, request.method().as_str(), request.uri().path());
     // Both forms of an id are ASCII, so the header can always be made.
     let header = HeaderValue::from_str(&id);
     let sent = sent_trace(request.headers());
@@ -35,6 +34,15 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert(HEADER, header);
     }
     response
+}
+
+/// That of a request. Probes have none: each replica would send a collector a few of them every second, for ever.
+fn span(id: &str, method: &str, path: &str) -> Span {
+    if is_probe(path) {
+        return Span::none();
+    }
+    // At the highest level, so that no setting of the logs takes the id from the lines that are left.
+    tracing::error_span!("request", request_id = %id, method, path, namespace = Empty)
 }
 
 /// `^[0-9A-Za-z._-]{1,128}$`
@@ -55,6 +63,18 @@ fn sent_trace(headers: &HeaderMap) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probes_have_no_span_and_all_others_have() {
+        // Also where nobody wants it, a span knows what it is; only none at all knows nothing.
+        let has_span = |path| span("r-1", "GET", path).metadata().is_some();
+        for path in ["/health", "/ready", "/metrics"] {
+            assert!(!has_span(path), "{path}");
+        }
+        for path in ["/v1/execute", "/image/x", "/docs", "/healthy"] {
+            assert!(has_span(path), "{path}");
+        }
+    }
 
     #[test]
     fn only_a_plain_id_is_taken() {
