@@ -45,6 +45,22 @@ impl InSync {
     }
 }
 
+/// What was told of losses, so that a trouble that lasts is told once.
+#[derive(Debug, Default)]
+struct Losses {
+    /// The error of the last loss since a watch lasted.
+    last: Option<String>,
+}
+
+impl Losses {
+    /// Whether a loss is news: the first since a watch lasted, or one with another error.
+    fn are_new(&mut self, error: &str, lasted: bool) -> bool {
+        let known = !lasted && self.last.as_deref() == Some(error);
+        self.last = Some(error.to_owned());
+        !known
+    }
+}
+
 /// Hands each event to `read` until shutdown. After every loss the watch begins anew with a list: only a list tells for
 /// certain that it is in sync again. One that had lasted begins anew at once, others after growing pauses.
 pub(crate) async fn watch_until<K>(
@@ -56,17 +72,23 @@ pub(crate) async fn watch_until<K>(
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut pauses = DefaultBackoff::default();
+    let (mut pauses, mut losses) = (DefaultBackoff::default(), Losses::default());
     loop {
         let begin = Instant::now();
         let lost = tokio::select! {
             () = shutdown.cancelled() => return,
             lost = watch_once(&api, &config, in_sync, &mut read) => lost,
         };
+        // One that hung for long without a list was none.
+        let lasted = in_sync.now() && begin.elapsed() > LONGEST_PAUSE;
         in_sync.set(false);
-        let namespace = api.namespace();
-        let error = lost.as_ref().map(|error| telemetry::with_causes(error));
-        tracing::warn!(kind = %K::kind(&()), namespace, error, "a watch was lost and begins anew");
+        let (kind, namespace) = (K::kind(&()), api.namespace());
+        let error = lost.map_or_else(|| "it ended".to_owned(), |error| telemetry::with_causes(&error));
+        if losses.are_new(&error, lasted) {
+            tracing::warn!(%kind, namespace, error, "a watch was lost and begins anew; more of the same is logged at debug");
+        } else {
+            tracing::debug!(%kind, namespace, error, "a watch was lost again");
+        }
         if begin.elapsed() > LONGEST_PAUSE {
             pauses.reset();
             continue;
@@ -172,6 +194,22 @@ mod tests {
         })
         .await;
         (seen, in_sync)
+    }
+
+    #[test]
+    fn a_loss_is_told_once_until_its_error_changes_or_a_watch_has_lasted() {
+        let mut losses = Losses::default();
+        for (error, lasted, is_new) in [
+            ("gone", false, true),
+            ("gone", false, false),
+            ("denied", false, true),
+            ("denied", false, false),
+            ("gone", false, true),
+            ("gone", true, true),
+            ("gone", false, false),
+        ] {
+            assert_eq!(losses.are_new(error, lasted), is_new, "{error} {lasted}");
+        }
     }
 
     #[tokio::test]
