@@ -92,6 +92,7 @@ pub struct Metrics {
     active: Family<OperationLabel, Gauge>,
     limit: Gauge,
     out_of_sync: Gauge,
+    reviews_refused: Counter,
     rejected: Family<RejectedLabels, Counter>,
     completed: Family<CompletedLabels, Counter>,
     admission_wait: Histogram,
@@ -112,6 +113,7 @@ impl Metrics {
             active: Family::default(),
             limit: Gauge::default(),
             out_of_sync: Gauge::default(),
+            reviews_refused: Counter::default(),
             rejected: Family::default(),
             completed: Family::default(),
             admission_wait: known(),
@@ -151,6 +153,11 @@ impl Metrics {
             "carrel_shim_tenants_out_of_sync",
             "Tenants whose executions cannot be watched now",
             self.out_of_sync.clone(),
+        );
+        registry.register(
+            "carrel_shim_reviews_refused",
+            "Tokens that the API was asked about and that were refused",
+            self.reviews_refused.clone(),
         );
         for (stage, help, histogram) in [
             ("authenticate", "Asking the API about a token", &self.authenticate),
@@ -195,6 +202,11 @@ impl Metrics {
     /// An admitted request has an outcome.
     pub fn completed(&self, operation: Operation, outcome: Outcome) {
         self.completed.get_or_create(&CompletedLabels { operation, outcome }).inc();
+    }
+
+    /// A token that the API was asked about is refused.
+    pub fn review_refused(&self) {
+        self.reviews_refused.inc();
     }
 
     /// The API said after this many seconds whose a token is.

@@ -14,7 +14,7 @@ use k8s_openapi::api::{
 use kube::{Api, Client, api::PostParams};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     error::ShimError,
@@ -24,7 +24,9 @@ use crate::{
 };
 
 /// Tokens that are asked about at a time: whoever makes tokens up must not flood the API through us.
-const PLACES: usize = 16;
+const PLACES: usize = 12;
+/// Further ones, for tokens that were good a short while ago: users who are known do not wait behind made-up tokens.
+const PLACES_OF_KNOWN: usize = 4;
 /// For a place and both answers of the API.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// `Retry-After` when the API does not answer.
@@ -49,6 +51,7 @@ pub struct Reviews {
     audience: Option<String>,
     verdicts: Mutex<Verdicts>,
     places: Semaphore,
+    places_of_known: Semaphore,
     metrics: Metrics,
 }
 
@@ -94,6 +97,7 @@ impl Reviews {
             audience,
             verdicts: Mutex::default(),
             places: Semaphore::new(PLACES),
+            places_of_known: Semaphore::new(PLACES_OF_KNOWN),
             metrics,
         }
     }
@@ -117,8 +121,7 @@ impl Reviews {
     }
 
     async fn ask(&self, hash: TokenHash, token: &str, tenants: &Tenants) -> Result<Verdict, ReviewError> {
-        // The semaphore is never closed.
-        let _place = self.places.acquire().await.ok();
+        let _place = self.place(&hash).await;
         // Others may have asked about the same token meanwhile.
         if let Some(verdict) = self.known(&hash) {
             return Ok(verdict);
@@ -126,8 +129,24 @@ impl Reviews {
         let begin = Instant::now();
         let verdict = self.review(token, tenants).await?;
         self.metrics.authenticated(begin.elapsed().as_secs_f64());
+        if verdict.is_err() {
+            self.metrics.review_refused();
+        }
         self.verdicts.lock().put(hash, verdict.clone(), Instant::now());
         Ok(verdict)
+    }
+
+    /// A place to ask about a token. The semaphores are never closed.
+    async fn place(&self, hash: &TokenHash) -> Option<SemaphorePermit<'_>> {
+        if !self.verdicts.lock().was_good(hash, Instant::now()) {
+            return self.places.acquire().await.ok();
+        }
+        tokio::select! {
+            // Those of everybody first, while there are some.
+            biased;
+            place = self.places.acquire() => place.ok(),
+            place = self.places_of_known.acquire() => place.ok(),
+        }
     }
 
     async fn review(&self, token: &str, tenants: &Tenants) -> Result<Verdict, ReviewError> {
@@ -199,7 +218,51 @@ fn scope(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::{convert::Infallible, sync::Arc};
+
+    use axum::body::Body;
+    use http::{Request, Response};
+    use prometheus_client::registry::Registry;
+    use serde_json::{Value, json};
+    use tokio::task::JoinSet;
+
     use super::*;
+
+    /// An API that knows one token, whose user may do everything, and never says anything of another.
+    fn api() -> Client {
+        let answer = |request: Request<kube::client::Body>| async move {
+            let is_token = request.uri().path().ends_with("/tokenreviews");
+            let bytes = request.into_body().collect_bytes().await.expect("a body");
+            let mut review: Value = serde_json::from_slice(&bytes).expect("JSON");
+            if is_token && review["spec"]["token"] != "known" {
+                std::future::pending::<()>().await;
+            }
+            review["status"] = json!({"allowed": true, "authenticated": true, "user": {"username": "alice"}});
+            Ok::<_, Infallible>(Response::new(Body::from(review.to_string())))
+        };
+        Client::new(tower::service_fn(answer), "default")
+    }
+
+    #[tokio::test]
+    async fn whoever_was_let_in_does_not_wait_behind_made_up_tokens() {
+        let metrics = Metrics::register(&mut Registry::default());
+        let reviews = Arc::new(Reviews::new(api(), None, metrics));
+        let file = r#"{"tenants": [{"namespace": "ns-a", "identities": ["alice"]}]}"#;
+        let tenants = Arc::new(Tenants::parse(file).expect("a file"));
+        let user = User { scope: "alice".to_owned(), namespace: "ns-a".to_owned() };
+        let ended = Instant::now().checked_sub(Duration::from_secs(90)).expect("a time before");
+        reviews.verdicts.lock().put(Sha256::digest("known").into(), Ok(user.clone()), ended);
+        let mut strangers = JoinSet::new();
+        for number in 0..2 * PLACES {
+            let (reviews, tenants) = (Arc::clone(&reviews), Arc::clone(&tenants));
+            strangers.spawn(async move { reviews.identify(&format!("made-up-{number}"), &tenants).await });
+        }
+        while reviews.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(reviews.identify("known", &tenants).await.expect("let in"), user);
+        assert_eq!(reviews.places_of_known.available_permits(), PLACES_OF_KNOWN);
+    }
 
     #[test]
     fn a_scope_is_a_name_or_its_hash_and_never_that_of_another() {

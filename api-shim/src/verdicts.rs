@@ -14,6 +14,8 @@ pub(crate) type TokenHash = [u8; 32];
 /// A token that was let in is asked about again after so long: a token that is revoked, or a right that is taken
 /// away, counts so long at most.
 const GOOD_FOR: Duration = Duration::from_mins(1);
+/// Whoever was let in is known for so long after that: whoever comes back meanwhile need not wait behind strangers.
+const KNOWN_FOR: Duration = Duration::from_mins(10);
 /// One that was refused: a right that is given counts soon.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// Users at a time.
@@ -88,6 +90,11 @@ impl Verdicts {
         self.good.get(token, now).map(Ok).or_else(|| self.refused.get(token, now).map(Err))
     }
 
+    /// Whether a token was good at last, and a short while ago.
+    pub(crate) fn was_good(&self, token: &TokenHash, now: Instant) -> bool {
+        self.good.0.get(token).is_some_and(|(_, until)| now < *until + KNOWN_FOR)
+    }
+
     /// Takes in what was found out about a token.
     pub(crate) fn put(&mut self, token: TokenHash, verdict: Verdict, now: Instant) {
         match verdict {
@@ -132,6 +139,18 @@ mod tests {
         assert_eq!(verdicts.get(&token(2), now + Duration::from_secs(4)), Some(Err(Refusal::Invalid)));
         assert_eq!(verdicts.get(&token(2), now + REFUSED_FOR), None);
         assert_eq!(verdicts.get(&token(3), now), None);
+    }
+
+    #[test]
+    fn who_was_let_in_is_known_for_a_while_after_the_verdict() {
+        let (mut verdicts, now) = (Verdicts::default(), Instant::now());
+        verdicts.put(token(1), Ok(user()), now);
+        verdicts.put(token(2), Err(Refusal::Invalid), now);
+        assert!(verdicts.was_good(&token(1), now + GOOD_FOR));
+        assert!(!verdicts.was_good(&token(1), now + GOOD_FOR + KNOWN_FOR));
+        assert!(!verdicts.was_good(&token(2), now) && !verdicts.was_good(&token(3), now));
+        verdicts.put(token(1), Err(Refusal::Invalid), now + GOOD_FOR);
+        assert!(!verdicts.was_good(&token(1), now + GOOD_FOR), "a token that was revoked");
     }
 
     #[test]

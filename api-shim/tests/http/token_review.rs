@@ -160,6 +160,9 @@ async fn the_api_is_asked_once_for_many_requests_with_everything_it_said_of_the_
     }
     let asked = reviewer.asked.lock().clone();
     assert_eq!(asked.len(), 3, "a token, a right, and another token");
+    let metrics =
+        send(&service, request("GET", "/metrics").body(Body::empty()).expect("a request")).await.text;
+    assert!(metrics.contains("\ncarrel_shim_reviews_refused_total 1\n"), "{metrics}");
     assert!(asked[0]["spec"].get("audiences").is_none());
     let spec = &asked[1]["spec"];
     assert_eq!(
