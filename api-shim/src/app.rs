@@ -43,7 +43,9 @@ impl App {
         let mut registry = telemetry::new_registry("api-shim", VERSION);
         let metrics = Metrics::register(&mut registry);
         let tasks = TaskTracker::new();
-        let common = Common { config: &config, client, blobs, metrics: &metrics, tasks: &tasks };
+        let rules = config.tenants();
+        let tenants = rules.iter().count();
+        let common = Common { config: &config, tenants, client, blobs, metrics: &metrics, tasks: &tasks };
         let credentials = match &config.token_review {
             None if !config.authenticates() => Credentials::Nothing,
             None => Credentials::Tokens(RwLock::new(config.tokens.clone())),
@@ -53,7 +55,7 @@ impl App {
                 metrics.clone(),
             ))),
         };
-        let gate = Gate::new(credentials, config.tenants(), |rules| Tenant::new(rules, &common));
+        let gate = Gate::new(credentials, rules, |rules| Tenant::new(rules, &common));
         let probes = gate.tenants().map(|tenant| tenant.probe()).collect();
         let state = AppState {
             bodies: Bodies::new(config.body, metrics.clone(), config.admission.retry_after_seconds),

@@ -45,7 +45,7 @@ impl AppState {
     pub async fn enter(&self, asked: &Asked, operation: Operation) -> Result<Slot, ShimError> {
         self.metrics.prepared(asked.since.elapsed().as_secs_f64());
         asked.tenant.in_sync().await?;
-        self.admission.enter(operation).await
+        self.admission.enter(&asked.tenant.share, operation).await
     }
 }
 

@@ -9,6 +9,7 @@ use kube::{Api, Client};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admission::Share,
     cancels::Cancels,
     config::ShimConfig,
     convert::SpecRules,
@@ -37,6 +38,8 @@ pub struct Tenant {
     pub runs: Arc<Runs>,
     /// Its input files.
     pub inputs: Inputs,
+    /// What it can have of the slots.
+    pub share: Share,
     executions: Api<CodeExecution>,
     pools: Api<SandboxPool>,
     replica: String,
@@ -49,6 +52,8 @@ pub struct Tenant {
 /// What all tenants share.
 pub(crate) struct Common<'a> {
     pub(crate) config: &'a ShimConfig,
+    /// How many there are.
+    pub(crate) tenants: usize,
     pub(crate) client: Client,
     pub(crate) blobs: Blobs,
     pub(crate) metrics: &'a Metrics,
@@ -84,6 +89,7 @@ impl Tenant {
             spec,
             runs: Arc::new(runs),
             inputs: Inputs { files },
+            share: Share::new(config.admission.slots, common.tenants),
             executions,
             pools: Api::namespaced(client.clone(), &namespace),
             replica: config.replica.clone(),

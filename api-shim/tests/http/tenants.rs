@@ -26,6 +26,14 @@ impl LiveOutput for Asked {
 }
 
 async fn tenants(script: Script, live: Arc<dyn LiveOutput>) -> Service {
+    tenants_with(script, live, |_| {}).await
+}
+
+async fn tenants_with(
+    script: Script,
+    live: Arc<dyn LiveOutput>,
+    change: impl FnOnce(&mut ShimConfig),
+) -> Service {
     let api = FakeApi::new(script);
     for (namespace, name) in [("ns-a", "default"), ("ns-b", "fast"), ("shared", "default")] {
         let mut pool = pool_in(namespace);
@@ -35,6 +43,7 @@ async fn tenants(script: Script, live: Arc<dyn LiveOutput>) -> Service {
     let mut tokens = Tokens::default();
     tokens.replace_file(r#"{"alice": "a", "bob": "b", "carol": "c", "dave": "d"}"#).expect("a file");
     service_on(api, live, |config| {
+        change(config);
         config.tokens = tokens;
         config.guard.authenticated = true;
         config.tenants = Some(Tenants::parse(TENANTS).expect("a file"));
@@ -203,6 +212,28 @@ async fn a_pool_without_room_refuses_its_own_tenant_alone() {
     tokio::time::timeout(Duration::from_secs(30), refused).await.expect("refused");
     // The pool of the same name in another namespace has room.
     assert_eq!(run(&service, "c", &json!({"code": ""})).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_tenant_that_takes_what_it_can_does_not_take_the_service_from_the_others() {
+    let stays: Script =
+        Box::new(
+            |object| {
+                if object["metadata"]["namespace"] == "ns-a" { vec![] } else { vec![completed("")] }
+            },
+        );
+    let service = tenants_with(stays, Arc::new(NoLiveOutput), |config| {
+        config.admission.slots = 2;
+        config.admission.wait = Duration::ZERO;
+    })
+    .await;
+    let body = json!({"code": ""});
+    let _running = tokio::spawn(service.router.clone().oneshot(asking("a", "/v1/execute", &body)));
+    until("running", || !service.api.all_in("ns-a", "codeexecutions").is_empty()).await;
+    assert_eq!(run(&service, "a", &body).await.status, StatusCode::TOO_MANY_REQUESTS);
+    for token in ["b", "c"] {
+        assert_eq!(run(&service, token, &body).await.status, StatusCode::OK, "{token}");
+    }
 }
 
 #[tokio::test]
