@@ -19,9 +19,8 @@ async fn an_idle_executor_goes_at_once() {
     assert_eq!(executor.exit_code().await, Some(0));
 }
 
-#[tokio::test]
-async fn a_draining_executor_finishes_its_run_and_keeps_the_outcome_until_acknowledged() {
-    let mut executor = Executor::start().await;
+/// Tells the executor to go while a program runs that ends when there is a file `go`.
+async fn drain_with_a_program(executor: &Executor) {
     let code = "import os, time\nopen('up', 'w').write('1\\n')\nwhile not os.path.exists('go'): time.sleep(0.005)\nprint('done')";
     let token = signed(Method::Execute, Some(UID));
     let bytes = Body::from(body(&python(code), &[]));
@@ -29,6 +28,12 @@ async fn a_draining_executor_finishes_its_run_and_keeps_the_outcome_until_acknow
     executor.wait_for_file("up").await;
     executor.signal(Signal::SIGTERM);
     executor.until(async || executor.inventory().await.draining).await;
+}
+
+#[tokio::test]
+async fn a_draining_executor_finishes_its_run_and_keeps_the_outcome_until_acknowledged() {
+    let mut executor = Executor::start().await;
+    drain_with_a_program(&executor).await;
     let answer = executor.request(Verb::GET, routes::READYZ, None, Vec::new()).await;
     assert_eq!((answer.status.as_u16(), answer.json::<Readiness>().ready), (503, false));
     fs::write(executor.workspace().join("go"), "").unwrap();
@@ -46,15 +51,8 @@ async fn an_outcome_that_nobody_asks_for_does_not_keep_a_draining_executor() {
         command.args(["--outcome-patience-milliseconds", "0"]);
     })
     .await;
-    let code =
-        "import os, time\nopen('up', 'w').write('1\\n')\nwhile not os.path.exists('go'): time.sleep(0.005)";
-    let token = signed(Method::Execute, Some(UID));
-    let bytes = Body::from(body(&python(code), &[]));
-    drop(executor.open(Verb::PUT, &routes::execution(UID), Some(&token), bytes).await);
-    executor.wait_for_file("up").await;
-    executor.signal(Signal::SIGTERM);
     // The program runs, so the executor stays, also when it is asked again and again.
-    executor.until(async || executor.inventory().await.draining).await;
+    drain_with_a_program(&executor).await;
     assert!(!executor.has_exited());
     fs::write(executor.workspace().join("go"), "").unwrap();
     assert_eq!(executor.exit_code().await, Some(0));
