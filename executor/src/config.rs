@@ -39,9 +39,8 @@ pub struct Args {
     /// The file that becomes the container's termination message; written only where it exists.
     #[arg(long, env = "CARREL_TERMINATION_LOG", default_value = protocol::TERMINATION_LOG)]
     pub termination_log: PathBuf,
-    /// How long a draining executor keeps a finished outcome that nobody asks for. Ten minutes are long enough for
-    /// an operator that restarts; a lease is taken over in less than one.
-    #[arg(long, env = "CARREL_OUTCOME_PATIENCE_MILLISECONDS", default_value_t = 600_000)]
+    /// How long a draining executor keeps a finished outcome that nobody asks for.
+    #[arg(long, env = "CARREL_OUTCOME_PATIENCE_MILLISECONDS", default_value_t = protocol::OUTCOME_PATIENCE_MILLISECONDS)]
     pub outcome_patience_milliseconds: u64,
     /// Standard input is a pipe held by the parent: at its end kill everything and exit.
     #[arg(long)]

@@ -49,3 +49,8 @@ pub const MAX_SKIPPED_LISTED: usize = 64;
 
 /// The longest deadline a run may ask for.
 pub const MAX_TIMEOUT_MILLISECONDS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long an executor that was told to go keeps a finished outcome that nobody asks for, unless it is told otherwise.
+/// Ten minutes are long enough for an operator that restarts; a lease is taken over in less than one. An operator that
+/// was away for longer cannot know what such executors had run.
+pub const OUTCOME_PATIENCE_MILLISECONDS: u64 = 10 * 60 * 1000;

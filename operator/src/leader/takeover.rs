@@ -22,9 +22,9 @@ use tokio::time::Instant;
 
 use crate::{key::Key, pool::facts::Fate};
 
-/// Executors that are told to go give an outcome up when nobody has asked for it for ten minutes. A minute less, since
-/// clocks differ.
-const OUTCOME_PATIENCE: Duration = Duration::from_mins(9);
+/// For so long an executor that is told to go certainly keeps an outcome. A minute less than it does, since clocks
+/// differ.
+const OUTCOME_PATIENCE: Duration = Duration::from_millis(protocol::OUTCOME_PATIENCE_MILLISECONDS - 60_000);
 
 /// What the new leader found about one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
