@@ -15,7 +15,7 @@ use crate::{
     error::ApiError,
     held::HeldRun,
     probe::{Probe, Python},
-    registry::{Claimed, Registry, StillRunning},
+    registry::{Claimed, Registry, ResetError, StillRunning},
     run,
 };
 
@@ -24,6 +24,8 @@ use crate::{
 pub(crate) struct App {
     pub config: Config,
     registry: Mutex<Registry>,
+    /// Held by whoever removes what a run left on the disk.
+    pub disk: Mutex<()>,
     probe: watch::Sender<Probe>,
     /// When the operator was last heard, or first had a reason to ask.
     heard: Mutex<Instant>,
@@ -39,6 +41,7 @@ impl App {
         Self {
             config,
             registry: Mutex::default(),
+            disk: Mutex::default(),
             probe: watch::Sender::new(Probe::Pending),
             heard: Mutex::new(Instant::now()),
             released: Notify::new(),
@@ -92,6 +95,16 @@ impl App {
         Ok(run)
     }
 
+    /// Keeps the slot from everybody until `end_reset`. The answer is every uid that ever had it.
+    pub(crate) fn begin_reset(&self, uid: &str, claims: &Claims) -> Result<Vec<String>, ResetError> {
+        self.registry.lock().begin_reset(uid, claims, unix_milliseconds())
+    }
+
+    /// Frees the slot when it was proved that nothing is left.
+    pub(crate) fn end_reset(&self, proved: bool) {
+        self.registry.lock().end_reset(proved);
+    }
+
     /// The interpreter, once it was found to work.
     pub(crate) fn python(&self) -> Result<Python, ApiError> {
         match &*self.probe.borrow() {
@@ -135,6 +148,7 @@ impl App {
             epoch: registry.epoch(),
             draining: registry.draining(),
             vacant: registry.vacant(),
+            used: registry.used(),
             clock_unix_milliseconds: unix_milliseconds(),
             isolation: run::isolation(),
             runs: registry.runs(),

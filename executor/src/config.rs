@@ -85,6 +85,7 @@ pub(crate) struct Config {
     /// `PATH` of the executor, which programs get too.
     pub path: OsString,
     pub mpl_config_dir: Option<PathBuf>,
+    /// As the state directory, when it exists.
     pub termination_log: PathBuf,
     pub outcome_patience: Duration,
     pub lifeline: bool,
@@ -122,7 +123,7 @@ impl Config {
             bash,
             path: search,
             mpl_config_dir,
-            termination_log,
+            termination_log: termination_log.canonicalize().unwrap_or(termination_log),
             outcome_patience: Duration::from_millis(outcome_patience_milliseconds),
             lifeline,
         })

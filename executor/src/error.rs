@@ -7,7 +7,12 @@ use axum::{
 };
 use protocol::{ErrorBody, ErrorCode, TokenError};
 
-use crate::{body::BodyError, registry::ClaimError, registry::StillRunning, request::Invalid};
+use crate::{
+    body::BodyError,
+    registry::{ClaimError, ResetError, StillRunning},
+    request::Invalid,
+    reset::Unproved,
+};
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,10 @@ pub(crate) enum ApiError {
     Claim(#[from] ClaimError),
     #[error(transparent)]
     StillRunning(#[from] StillRunning),
+    #[error(transparent)]
+    Reset(#[from] ResetError),
+    #[error("something may be left of the run: {0}")]
+    Unproved(#[from] Unproved),
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error(transparent)]
@@ -37,11 +46,16 @@ pub(crate) enum ApiError {
 impl ApiError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Token(error) | Self::Claim(ClaimError::Token(error)) => error.into(),
-            Self::Claim(ClaimError::Acknowledged | ClaimError::Occupied) | Self::StillRunning(_) => {
-                ErrorCode::Occupied
+            Self::Token(error)
+            | Self::Claim(ClaimError::Token(error))
+            | Self::Reset(ResetError::Token(error)) => error.into(),
+            Self::Claim(ClaimError::Acknowledged | ClaimError::Occupied)
+            | Self::StillRunning(_)
+            | Self::Reset(ResetError::NotSpent | ResetError::UsedUp)
+            | Self::Unproved(_) => ErrorCode::Occupied,
+            Self::Claim(ClaimError::Draining) | Self::Reset(ResetError::Draining) | Self::NotReady(_) => {
+                ErrorCode::Draining
             }
-            Self::Claim(ClaimError::Draining) | Self::NotReady(_) => ErrorCode::Draining,
             Self::Body(BodyError::LineTooLong) => ErrorCode::TooLarge,
             Self::Invalid(_) | Self::Body(BodyError::TooLong) => ErrorCode::InvalidRequest,
             Self::UnknownExecution | Self::UnknownRoute | Self::UnknownFile => ErrorCode::UnknownExecution,
@@ -61,10 +75,14 @@ impl IntoResponse for ApiError {
         if let Self::Body(error) = &self {
             tracing::warn!(%error, "the request could not be read");
         }
+        if let Self::Unproved(error) = &self {
+            tracing::warn!(%error, "the sandbox is not used again");
+        }
         let field = if let Self::Invalid(invalid) = &self { invalid.field.clone() } else { None };
         let epoch = match &self {
             Self::Token(TokenError::OldEpoch { highest, .. })
-            | Self::Claim(ClaimError::Token(TokenError::OldEpoch { highest, .. })) => Some(*highest),
+            | Self::Claim(ClaimError::Token(TokenError::OldEpoch { highest, .. }))
+            | Self::Reset(ResetError::Token(TokenError::OldEpoch { highest, .. })) => Some(*highest),
             _ => None,
         };
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,4 +1,4 @@
-//! The server in the untrusted pod: it starts at most one program, streams what it writes, kills all of
+//! The server in the untrusted pod: it starts one program at a time, each at most once, streams what it writes, kills all of
 //! it, and keeps the outcome until the operator acknowledges it.
 //!
 //! It holds no credential (tokens are checked with public keys), knows nothing of Kubernetes and of the
@@ -9,7 +9,7 @@
 //! PUT /v1/executions/{uid}     server.rs → routes/execute.rs
 //!   → may it?                  authorize.rs       token, epoch
 //!   → is it well formed?       request.rs         pure
-//!   → is it the first?         registry.rs        pure; one uid in an executor's life
+//!   → is it the first?         registry.rs        pure; another uid only after reset.rs
 //!   → the steps of the run     run/mod.rs         stage, start, watch, kill, collect
 //!   → frames to the caller     frames.rs          from the beginning, for everyone who attaches
 //! ```
@@ -30,6 +30,7 @@ mod probe;
 mod registry;
 mod remove;
 mod request;
+mod reset;
 mod routes;
 pub mod run;
 mod runner;

@@ -21,9 +21,9 @@ const FILES: [(&str, &str); 8] = [
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
-    /// An executor that has run something must not run again: its outcome is unknown, and a second
+    /// An executor that has run something must not be started again: what became of it is unknown, and a second
     /// start of the same program must never happen.
-    #[error("{0:?} holds an earlier run; an executor is used once")]
+    #[error("{0:?} holds an earlier run; an executor is started once")]
     UsedBefore(PathBuf),
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -46,6 +46,11 @@ pub(crate) fn prepare_state(state_dir: &Path) -> Result<(), StateError> {
     if fs::read_dir(&runs)?.next().is_some() {
         return Err(StateError::UsedBefore(runs));
     }
+    Ok(write(state_dir)?)
+}
+
+/// Writes the runner.
+pub(crate) fn write(state_dir: &Path) -> io::Result<()> {
     let folder = state_dir.join("runner");
     fs::create_dir_all(&folder)?;
     for (name, text) in FILES {

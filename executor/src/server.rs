@@ -11,13 +11,13 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use protocol::routes::{CANCEL, EXECUTION, FILE, HEALTHZ, INVENTORY, READYZ};
+use protocol::routes::{CANCEL, EXECUTION, FILE, HEALTHZ, INVENTORY, READYZ, RESET};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::{
     app::App,
     error::ApiError,
-    routes::{acknowledge, attach, cancel, execute, files, health, inventory},
+    routes::{acknowledge, attach, cancel, execute, files, health, inventory, reset},
 };
 
 /// How long a connection may take for a request's headers, and may idle between two requests.
@@ -33,6 +33,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(INVENTORY, get(inventory::get))
         .route(EXECUTION, put(execute::put).get(attach::get).delete(acknowledge::delete))
         .route(CANCEL, post(cancel::post))
+        .route(RESET, post(reset::post))
         .route(FILE, get(files::get))
         .fallback(|| async { ApiError::UnknownRoute })
         .method_not_allowed_fallback(|| async { ApiError::UnknownRoute })

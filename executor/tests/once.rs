@@ -149,5 +149,5 @@ async fn an_executor_in_a_used_state_directory_does_not_start() {
     let dir = std::mem::replace(&mut executor.dir, TempDir::new().unwrap());
     let output = Executor::command(&dir).output().unwrap();
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("used once"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("started once"), "{output:?}");
 }

@@ -16,6 +16,7 @@ fn requests() -> Vec<(Verb, String, Method, Option<&'static str>)> {
         (Verb::GET, routes::file(UID, 0), Method::ReadFile, Some(UID)),
         (Verb::POST, routes::cancel(UID), Method::Cancel, Some(UID)),
         (Verb::DELETE, routes::execution(UID), Method::Acknowledge, Some(UID)),
+        (Verb::POST, routes::reset(UID), Method::Reset, Some(UID)),
     ]
 }
 

@@ -27,8 +27,12 @@ pub struct Inventory {
     pub epoch: u64,
     /// Whether it refuses starts because it is about to go.
     pub draining: bool,
-    /// Whether it could take a run: it has never held one.
+    /// Whether it could take a run: it has never held one. An executor that was reset is not vacant, because only
+    /// the leader that had it reset knows for whom.
     pub vacant: bool,
+    /// How many executions it has accepted in its life. All but those in `runs` were acknowledged.
+    #[serde(default)]
+    pub used: u32,
     /// Its clock.
     pub clock_unix_milliseconds: i64,
     /// The isolation layers runs really get.

@@ -14,6 +14,9 @@ pub const EXECUTION: &str = "/v1/executions/{uid}";
 pub const FILE: &str = "/v1/executions/{uid}/files/{index}";
 /// `POST` kills everything the run started.
 pub const CANCEL: &str = "/v1/executions/{uid}/cancel";
+/// `POST` proves that nothing is left of the acknowledged run, so that another one may follow it. It names that run,
+/// so that a request that comes late, or twice, is never about a later one.
+pub const RESET: &str = "/v1/executions/{uid}/reset";
 
 /// Media type of the stream of [`crate::Frame`]s.
 pub const FRAMES_MEDIA_TYPE: &str = "application/x-ndjson";
@@ -36,6 +39,12 @@ pub fn cancel(uid: &str) -> String {
     format!("/v1/executions/{uid}/cancel")
 }
 
+/// The path that clears away what one acknowledged execution left.
+#[must_use]
+pub fn reset(uid: &str) -> String {
+    format!("/v1/executions/{uid}/reset")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +54,6 @@ mod tests {
         assert_eq!(execution("u1"), EXECUTION.replace("{uid}", "u1"));
         assert_eq!(file("u1", 7), FILE.replace("{uid}", "u1").replace("{index}", "7"));
         assert_eq!(cancel("u1"), CANCEL.replace("{uid}", "u1"));
+        assert_eq!(reset("u1"), RESET.replace("{uid}", "u1"));
     }
 }

@@ -33,6 +33,8 @@ pub enum Method {
     Cancel,
     /// `DELETE` of an execution.
     Acknowledge,
+    /// `POST` that makes an executor ready for another execution after one that was acknowledged.
+    Reset,
 }
 
 /// What a token says.

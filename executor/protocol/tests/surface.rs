@@ -161,6 +161,7 @@ fn inventory_and_readiness_are_frozen() {
         epoch: 3,
         draining: false,
         vacant: false,
+        used: 2,
         clock_unix_milliseconds: 1_700_000_000_000,
         isolation: vec!["rlimits".to_owned()],
         runs: vec![
@@ -174,6 +175,12 @@ fn inventory_and_readiness_are_frozen() {
 }
 
 #[test]
+fn an_inventory_of_an_executor_that_does_not_count_can_be_read() {
+    let old = r#"{"protocolVersion":1,"podUid":"p","epoch":0,"draining":false,"vacant":true,"clockUnixMilliseconds":0}"#;
+    assert_eq!(serde_json::from_str::<Inventory>(old).unwrap().used, 0);
+}
+
+#[test]
 fn tokens_are_frozen() {
     let methods = vec![
         Method::Inventory,
@@ -182,6 +189,7 @@ fn tokens_are_frozen() {
         Method::ReadFile,
         Method::Cancel,
         Method::Acknowledge,
+        Method::Reset,
     ];
     freeze("methods", &methods);
     let claims = Claims {

@@ -21,6 +21,7 @@ pub(crate) async fn delete(
         // The caller need not wait. The run's own directory stays, empty: it says that this executor
         // was used, also to one that is started again in its place.
         tokio::task::spawn_blocking(move || {
+            let _alone = app.disk.lock();
             for dir in [&dirs.workspace, &dirs.home, &dirs.tmp] {
                 if let Err(error) = remove_tree(dir) {
                     tracing::warn!(%error, dir = %dir.display(), "a directory of the run stays");

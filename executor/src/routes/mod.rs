@@ -7,6 +7,7 @@ pub(crate) mod execute;
 pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod inventory;
+pub(crate) mod reset;
 
 use std::sync::Arc;
 

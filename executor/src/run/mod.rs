@@ -30,7 +30,7 @@ mod job;
 pub(crate) mod kill;
 mod limits;
 pub(crate) mod outcome;
-mod proc_table;
+pub(crate) mod proc_table;
 pub(crate) mod process;
 mod results;
 mod stage;

@@ -308,6 +308,11 @@ impl Executor {
         self.request(Verb::DELETE, &routes::execution(uid), Some(&token), Vec::new()).await
     }
 
+    pub async fn reset(&self, uid: &str) -> Answer {
+        let token = signed(Method::Reset, Some(uid));
+        self.request(Verb::POST, &routes::reset(uid), Some(&token), Vec::new()).await
+    }
+
     pub async fn file(&self, uid: &str, index: usize) -> Answer {
         let token = signed(Method::ReadFile, Some(uid));
         self.request(Verb::GET, &routes::file(uid, index), Some(&token), Vec::new()).await

@@ -115,6 +115,7 @@ mod tests {
             epoch: 1,
             draining: false,
             vacant: true,
+            used: 0,
             clock_unix_milliseconds: 10_000,
             isolation: Vec::new(),
             runs: Vec::new(),

@@ -1,0 +1,303 @@
+//! Makes the executor ready for another execution after one that was acknowledged: proves that nothing is left of it.
+//! What cannot be proved leaves the executor spent, and its pod goes. Whose the next execution may be is not decided
+//! here: the operator gives it one of the same isolation key only.
+//!
+//! 1. `processes`: everything that the program started is dead. In a container of its own there is no other process
+//! 2. `queues_and_segments`: no System V object is left (in a container of its own)
+//! 3. `places`: nothing can be written but what is cleaned here (in a container of its own)
+//! 4. what is shared there is emptied: `/tmp`, `/dev/shm`, `/dev/mqueue`
+//! 5. the state directory holds the runner, written anew, and one empty folder for each execution that was accepted:
+//!    they keep an executor that is started again in its place, and a second run of the same uid, from starting
+//! 6. the pod's last words are those of the last execution again
+//!
+//! Without a container of its own (on one machine) the executor shares all but its state directory with everybody, so
+//! 2 to 4 would prove nothing and remove what is others'. Not proved anywhere: keys in the kernel's keyrings, and
+//! what a program of the same user may change of the executor itself (its resource limits and its priority).
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use protocol::Claims;
+
+use crate::{
+    app::App,
+    config::Config,
+    error::ApiError,
+    remove::remove_tree,
+    run::{kill, proc_table},
+    runner, termination,
+};
+
+/// What every container may write to beside its volumes.
+const SHARED: [&str; 3] = ["/tmp", "/dev/shm", "/dev/mqueue"];
+/// The lists of System V objects; a kernel without them has none.
+const SYSTEM_V: [&str; 3] = ["/proc/sysvipc/msg", "/proc/sysvipc/sem", "/proc/sysvipc/shm"];
+/// Where the kernel's own files and devices are: no place to keep anything.
+const KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
+
+/// What may be left.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unproved {
+    #[error("a process of it cannot be killed")]
+    Process,
+    #[error("the process {0} is not the executor's")]
+    Stranger(i32),
+    #[error("the process table cannot be read")]
+    NoProcessTable,
+    #[error("{0:?} is not empty")]
+    SystemV(PathBuf),
+    #[error("{0:?} can be written to and is not cleaned")]
+    Place(PathBuf),
+    #[error("cleaning {path:?}: {source}")]
+    Disk { path: PathBuf, source: io::Error },
+    #[error("the proof failed: {0}")]
+    Failed(#[source] tokio::task::JoinError),
+}
+
+/// Frees the slot that the acknowledged run of `uid` had, when nothing of it is left. When the caller goes away in
+/// between, the slot is never freed.
+pub(crate) async fn reset(app: Arc<App>, uid: &str, claims: &Claims) -> Result<(), ApiError> {
+    let accepted = app.begin_reset(uid, claims)?;
+    let (task, last) = (Arc::clone(&app), uid.to_owned());
+    let proof = tokio::task::spawn_blocking(move || {
+        let _alone = task.disk.lock();
+        prove(&task.config, &accepted, &last)
+    });
+    let proof = proof.await.map_err(Unproved::Failed).flatten();
+    app.end_reset(proof.is_ok());
+    Ok(proof?)
+}
+
+fn prove(config: &Config, accepted: &[String], last: &str) -> Result<(), Unproved> {
+    let own = std::process::id().cast_signed();
+    // The first process of a container: everything in it is there for this executor.
+    let alone = own == 1;
+    processes(own, alone)?;
+    if alone {
+        queues_and_segments(&SYSTEM_V.map(PathBuf::from))?;
+        // Before anything is removed: what is not the container of a pod is left as it is.
+        places(config)?;
+        for place in SHARED {
+            in_place(Path::new(place), empty)?;
+        }
+    }
+    in_place(&config.state_dir, |dir| clear_state(dir, accepted, &config.termination_log))?;
+    in_place(&config.termination_log, |log| termination::write(log, Some(last)))
+}
+
+fn in_place(path: &Path, clean: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Unproved> {
+    clean(path).map_err(|source| Unproved::Disk { path: path.to_owned(), source })
+}
+
+fn processes(own: i32, alone: bool) -> Result<(), Unproved> {
+    if !kill::everything(&mut |_| ()) {
+        return Err(Unproved::Process);
+    }
+    if alone { stranger(own, proc_table::read_all().iter().map(|entry| entry.pid)) } else { Ok(()) }
+}
+
+/// In a table that can be believed there is the reader itself, and here nobody else.
+fn stranger(own: i32, all: impl Iterator<Item = i32>) -> Result<(), Unproved> {
+    let (mine, others): (Vec<i32>, Vec<i32>) = all.partition(|pid| *pid == own);
+    match others.first() {
+        Some(other) => Err(Unproved::Stranger(*other)),
+        None if mine.is_empty() => Err(Unproved::NoProcessTable),
+        None => Ok(()),
+    }
+}
+
+/// Each list is a line of titles and a line for each object.
+fn queues_and_segments(lists: &[PathBuf]) -> Result<(), Unproved> {
+    for list in lists {
+        match fs::read_to_string(list) {
+            Ok(text) if text.lines().count() <= 1 => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) => return Err(Unproved::SystemV(list.clone())),
+            Err(source) => return Err(Unproved::Disk { path: list.clone(), source }),
+        }
+    }
+    Ok(())
+}
+
+/// Whether everything that can be written to is cleaned.
+fn places(config: &Config) -> Result<(), Unproved> {
+    if SHARED.iter().any(|place| config.state_dir.starts_with(place)) {
+        // What must stay there would go.
+        return Err(Unproved::Place(config.state_dir.clone()));
+    }
+    let list = Path::new("/proc/self/mountinfo");
+    let text = fs::read_to_string(list).map_err(|source| Unproved::Disk { path: list.to_owned(), source })?;
+    let cleaned = |place: &Path| {
+        place == config.state_dir || place == config.termination_log || SHARED.iter().any(|s| place == *s)
+    };
+    // Files like `/etc/hosts` are mounts too, which only the kubelet writes to.
+    let matters = |place: &PathBuf| {
+        fs::metadata(place).map_or(true, |found| found.is_dir())
+            || rustix::fs::access(place, rustix::fs::Access::WRITE_OK).is_ok()
+    };
+    let other = writable(&text).into_iter().find(|place| !cleaned(place) && matters(place));
+    other.map_or(Ok(()), |place| Err(Unproved::Place(place)))
+}
+
+/// The places that are not mounted read-only, from the kernel's list.
+fn writable(mounts: &str) -> Vec<PathBuf> {
+    let mount = |line: &str| {
+        let mut fields = line.split(' ').skip(4);
+        let (place, options) = (PathBuf::from(fields.next()?), fields.next()?);
+        let written = !options.split(',').any(|option| option == "ro");
+        let kernel = KERNEL.iter().any(|own| place.starts_with(own));
+        let shared = SHARED.iter().any(|shared| place == Path::new(shared));
+        (written && (shared || !kernel)).then_some(place)
+    };
+    mounts.lines().filter_map(mount).collect()
+}
+
+/// Removes everything but one empty folder for each accepted execution, and writes the runner.
+fn clear_state(state_dir: &Path, accepted: &[String], log: &Path) -> io::Result<()> {
+    let runs = runner::runs(state_dir);
+    if !fs::symlink_metadata(&runs)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    clear(state_dir, |path| path == runs || path == log)?;
+    let marks: Vec<PathBuf> = accepted.iter().map(|uid| runs.join(uid)).collect();
+    let is_mark = |path: &Path| {
+        marks.iter().any(|mark| path == mark) && fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
+    };
+    clear(&runs, is_mark)?;
+    for mark in &marks {
+        fs::create_dir_all(mark)?;
+        empty(mark)?;
+    }
+    runner::write(state_dir)
+}
+
+/// Removes all that a directory holds. One that is not there holds nothing.
+fn empty(dir: &Path) -> io::Result<()> {
+    match clear(dir, |_| false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.exists() => Ok(()),
+        result => result,
+    }
+}
+
+fn clear(dir: &Path, stays: impl Fn(&Path) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if stays(&path) {
+            continue;
+        }
+        if fs::symlink_metadata(&path)?.is_dir() {
+            remove_tree(&path)?;
+        } else {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const POD: &str = "\
+600 500 0:70 / / ro,relatime - overlay overlay rw,lowerdir=/a
+601 600 0:71 / /proc rw,nosuid - proc proc rw
+602 600 0:72 / /dev rw,nosuid - tmpfs tmpfs rw
+603 602 0:73 / /dev/mqueue rw,nosuid - mqueue mqueue rw
+604 600 8:1 /pods/x/hosts /etc/hosts rw,relatime - ext4 /dev/sda1 rw
+605 600 8:1 /pods/x/state /var/lib/carrel rw,relatime - ext4 /dev/sda1 rw
+606 600 8:1 /pods/x/tmp /tmp rw,relatime - ext4 /dev/sda1 rw
+607 602 0:74 / /dev/shm rw,nosuid - tmpfs shm rw
+608 600 0:75 / /sys ro,nosuid - sysfs sysfs ro
+";
+
+    #[test]
+    fn in_a_pod_only_its_volumes_and_what_is_shared_can_be_written_to() {
+        let found: Vec<String> = writable(POD).iter().map(|place| place.display().to_string()).collect();
+        assert_eq!(found, ["/dev/mqueue", "/etc/hosts", "/var/lib/carrel", "/tmp", "/dev/shm"]);
+    }
+
+    #[test]
+    fn a_root_that_can_be_written_to_and_a_further_volume_are_found() {
+        let open = POD.replace("/ / ro,", "/ / rw,") + "609 600 8:1 /v /data rw - ext4 /dev/sda1 rw\n";
+        let found = writable(&open);
+        assert!(found.contains(&PathBuf::from("/")) && found.contains(&PathBuf::from("/data")), "{found:?}");
+    }
+
+    #[test]
+    fn where_the_machine_is_shared_nothing_counts_as_the_sandboxs_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::new(crate::config::tests::args(dir.path())).unwrap();
+        // The state of this one is in /tmp, or its root can be written to.
+        assert!(matches!(places(&config), Err(Unproved::Place(_))));
+    }
+
+    #[test]
+    fn a_process_that_is_not_the_executors_is_found_and_an_unreadable_table_proves_nothing() {
+        assert!(stranger(1, [1].into_iter()).is_ok());
+        assert!(matches!(stranger(1, [1, 77].into_iter()), Err(Unproved::Stranger(77))));
+        assert!(matches!(stranger(1, [].into_iter()), Err(Unproved::NoProcessTable)));
+    }
+
+    #[test]
+    fn an_object_of_system_v_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (none, one) = (dir.path().join("shm"), dir.path().join("sem"));
+        fs::write(&none, "key shmid perms\n").unwrap();
+        fs::write(&one, "key semid perms\n 0 1 600\n").unwrap();
+        assert!(queues_and_segments(&[none.clone(), dir.path().join("absent")]).is_ok());
+        assert!(
+            matches!(queues_and_segments(&[none, one.clone()]), Err(Unproved::SystemV(list)) if list == one)
+        );
+    }
+
+    #[test]
+    fn of_the_state_only_the_runner_and_the_marks_of_accepted_uids_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, log) = (dir.path().join("state"), dir.path().join("state/log"));
+        fs::create_dir(&state).unwrap();
+        runner::prepare_state(&state).unwrap();
+        fs::create_dir_all(state.join("runs/b/home/deep")).unwrap();
+        fs::create_dir(state.join("runs/strange")).unwrap();
+        fs::write(state.join("runs/note"), "x").unwrap();
+        fs::write(state.join("runner/json.py"), "x").unwrap();
+        fs::write(state.join("hidden"), "x").unwrap();
+        fs::write(&log, "words").unwrap();
+        symlink("/", state.join("link")).unwrap();
+        clear_state(&state, &["a".to_owned(), "b".to_owned()], &log).unwrap();
+        let names = |dir: &Path| {
+            let all = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string());
+            let mut all: Vec<String> = all.map(Result::unwrap).collect();
+            all.sort();
+            all.join(" ")
+        };
+        assert_eq!((names(&state).as_str(), names(&state.join("runs")).as_str()), ("log runner runs", "a b"));
+        assert_eq!(names(&state.join("runs/b")), "");
+        assert!(!state.join("runner/json.py").exists() && runner::entry(&state).exists());
+        assert!(runner::prepare_state(&state).is_err(), "another executor does not start here");
+    }
+
+    #[test]
+    fn a_state_whose_folder_of_runs_was_replaced_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        runner::prepare_state(dir.path()).unwrap();
+        fs::remove_dir(runner::runs(dir.path())).unwrap();
+        symlink("/", runner::runs(dir.path())).unwrap();
+        assert!(clear_state(dir.path(), &["a".to_owned()], Path::new("/none")).is_err());
+    }
+
+    #[test]
+    fn emptying_what_is_not_there_is_no_failure_and_what_a_link_points_to_stays() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("keep"), "x").unwrap();
+        symlink(outside.path(), dir.path().join("link")).unwrap();
+        empty(dir.path()).unwrap();
+        empty(&dir.path().join("absent")).unwrap();
+        assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+        assert!(outside.path().join("keep").exists());
+    }
+}
