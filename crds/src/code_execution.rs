@@ -25,6 +25,10 @@ pub use status::{
 
 use crate::{LocalReference, limits, names, rules};
 
+/// The isolation key of the chat that everybody shares who names none. It tells files apart as any key does, and never
+/// makes two executions share a sandbox.
+pub const SHARED_KEY: &str = "default";
+
 /// What every refusal of a change says to do instead.
 pub(crate) const IMMUTABLE_REMEDY: &str = "create a new object, or use generateName";
 

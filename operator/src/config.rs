@@ -100,6 +100,9 @@ pub struct Timings {
     pub input_wait: Duration,
     /// How long a deleted pod may take to end.
     pub pod_grace: Duration,
+    /// How long a used pod waits for another execution of its key. The turns of a chat follow each other within minutes;
+    /// after that its memory is of more use to others than a start that is a little quicker.
+    pub kept: Duration,
     /// How long unreferenced bytes are kept.
     pub blob_grace: Duration,
     /// How long the record of an expired file is kept.
@@ -124,6 +127,7 @@ impl Default for Timings {
             lazy_queued: Duration::from_millis(limits::LAZY_QUEUED_MILLISECONDS),
             input_wait: Duration::from_secs(10),
             pod_grace: Duration::from_secs(5),
+            kept: Duration::from_mins(5),
             blob_grace: Duration::from_mins(1),
             expired_record: Duration::from_hours(24),
             pool_status: Duration::from_secs(1),

@@ -133,6 +133,12 @@ impl ExecutorClient {
         self.short(target, head).await.map(drop)
     }
 
+    /// Has the executor prove that nothing is left of an acknowledged run, so that another one may follow it there.
+    pub(crate) async fn reset(&self, target: &Target, uid: &str) -> Result<(), CallError> {
+        let head = self.head(target, Method::Reset, Some(uid), Verb::POST, &routes::reset(uid))?;
+        self.short(target, head).await.map(drop)
+    }
+
     fn head(
         &self,
         target: &Target,

@@ -78,6 +78,8 @@ pub(crate) struct Metrics {
     pub(crate) pool_hits: Counter,
     /// Executions that had to wait for a pod.
     pub(crate) pool_misses: Counter,
+    /// Executions that got a sandbox of their key again.
+    pub(crate) pool_reused: Counter,
     /// Writes that were refused because the object had changed.
     pub(crate) conflicts: Counter,
     /// Reconciles that failed and are tried again.
@@ -101,6 +103,7 @@ impl Metrics {
             troubles: Family::default(),
             pool_hits: Counter::default(),
             pool_misses: Counter::default(),
+            pool_reused: Counter::default(),
             conflicts: Counter::default(),
             retries: Counter::default(),
             refusals: Counter::default(),
@@ -113,6 +116,8 @@ impl Metrics {
         };
         add("carrel_pool_hits", "Executions that found a pod waiting", &metrics.pool_hits);
         add("carrel_pool_misses", "Executions that had to wait for a pod", &metrics.pool_misses);
+        let reused = "Executions that got a sandbox of their isolation key again";
+        add("carrel_pool_reused", reused, &metrics.pool_reused);
         add("carrel_conflicts", "Writes refused because the object had changed", &metrics.conflicts);
         add("carrel_retries", "Reconciles that failed and are tried again", &metrics.retries);
         add("carrel_refusals", "Pods that refused an execution", &metrics.refusals);
@@ -162,7 +167,7 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let page = include_str!("../../docs/OPERATIONS.md");
         let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        assert_eq!(names.len(), 12, "{names:?}");
+        assert_eq!(names.len(), 13, "{names:?}");
         for line in names {
             let (name, type_) = line.split_once(' ').unwrap();
             let name = if type_ == "counter" { format!("{name}_total") } else { name.to_owned() };

@@ -31,7 +31,7 @@ pub const CHAT_FIELDS: [Names; 6] = [
 ];
 
 /// The chat of those who name none.
-pub const DEFAULT_CHAT: &str = "default";
+pub const DEFAULT_CHAT: &str = crds::code_execution::SHARED_KEY;
 const ID_PATTERN: &str = "^[0-9a-zA-Z_-]{1,255}$";
 const PATH_PATTERN: &str = "^/[^/].*$";
 /// What one spec can hold; see `crds`.

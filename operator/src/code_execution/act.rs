@@ -11,6 +11,7 @@ use super::{
     cache::Entry,
     decide::Step,
     leave::{release, throw_away},
+    reuse,
     run::Job,
     runs::{Followed, Left, Run},
     status::{self, Ending, PodPlace},
@@ -60,7 +61,8 @@ fn wait(context: &Arc<Context>, key: &Key, entry: &Entry, until: Option<Instant>
 
 fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
     let Ok(plan) = &entry.plan else { return Next::Again };
-    let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone() };
+    let reuse = reuse::key_now(context, plan);
+    let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone(), reuse };
     let place = context.reserve.lock().request(&plan.pool, &plan.scope, &ticket);
     match place {
         Place::Granted(_) => {
@@ -111,6 +113,9 @@ fn lost_pod(context: &Context, entry: &Entry, pod: &str) -> Next {
 
 fn start(context: &Arc<Context>, key: &Key, entry: &Entry, pod: &str) -> Next {
     let Some(pod_entry) = context.pods.get(pod) else { return lost_pod(context, entry, pod) };
+    if context.reserve.lock().is_used(&pod_entry.facts().pool, pod) {
+        context.metrics.pool_reused.inc();
+    }
     let program = entry.program.clone();
     follow(context, key, entry, pod_entry, program)
 }
@@ -126,7 +131,7 @@ async fn attach(context: &Arc<Context>, key: &Key, entry: &Entry, pod: &Arc<str>
         let failure = status::failure(None, "it runs in a sandbox, but its spec cannot be read any more");
         return finish(context, key, entry, Reason::Lost, failure).await;
     };
-    let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone() };
+    let ticket = Ticket { uid: Arc::clone(&entry.uid), key: key.clone(), reuse: None };
     context.reserve.lock().adopt(&plan.pool, pod, &ticket);
     Ok(follow(context, key, entry, pod_entry, None))
 }
@@ -190,7 +195,7 @@ fn give_back(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
     Next::Rest(Some(backoff::delay_after(Retry::Soon, hiccups)))
 }
 
-/// Writes what came of a run, then lets the executor forget it and throws the pod away.
+/// Writes what came of a run, then lets the executor forget it, and keeps the pod for its key or throws it away.
 async fn conclude(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
     let Some(run) = context.runs.get(key).filter(|run| run.uid == entry.uid) else { return Ok(Next::Again) };
     let Some(Left { result: Followed::Ended(ending), untouched }) = &run.left else { return Ok(Next::Again) };
@@ -202,10 +207,10 @@ async fn conclude(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Ne
     }
     context.runs.take(key, &entry.uid);
     done(context, key, entry);
-    if *untouched {
-        release(context, entry);
-    } else {
-        throw_away(context, &run.pod, &entry.uid);
+    match &entry.plan {
+        _ if *untouched => release(context, entry),
+        Ok(plan) => reuse::pass_on(context, plan, &run, ending),
+        Err(_) => throw_away(context, &run.pod, &entry.uid),
     }
     report::finished(context, key, entry, ending, run.since);
     Ok(Next::Rest(None))

@@ -26,7 +26,10 @@ pub(crate) fn release(context: &Arc<Context>, entry: &Entry) {
             Some(Place::Waiting) | None => None,
         };
         match pod {
-            Some((pod, uid)) if !pod.as_ref().is_some_and(|pod| pod.usable()) => {
+            // What has had others before is not given out as if it were new.
+            Some((pod, uid))
+                if reserve.is_used(&plan.pool, &uid) || !pod.as_ref().is_some_and(|pod| pod.usable()) =>
+            {
                 reserve.remove_pod(&plan.pool, &uid);
                 (None, pod)
             }

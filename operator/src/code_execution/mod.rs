@@ -12,6 +12,7 @@ pub(crate) mod leave;
 pub(crate) mod observe;
 pub(crate) mod output;
 pub(crate) mod produced;
+pub(crate) mod reuse;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod status;

@@ -82,7 +82,7 @@ fn take_over(context: &Arc<Context>) {
                 takeover.pod(Arc::clone(&facts.uid), facts.pool.clone());
             }
             if let Some(answer) = pod.answer() {
-                takeover.answered(&facts.uid, &facts.pool, answer.vacant, answer.holds.iter().cloned());
+                takeover.answered(&facts.uid, &facts.pool, answer.all, answer.holds.iter().cloned());
             } else if !facts.alive() {
                 takeover.gone(&facts.uid, &facts.fate);
             }

@@ -33,8 +33,8 @@ enum Pod {
     Silent { pool: Key },
     /// It cannot be asked any more.
     Dead { pool: Key, fate: Fate },
-    /// It said what it holds. `all` says whether that is all it ever accepted: nothing, or the one run that it
-    /// holds, because an executor takes one. What it has let go already, it does not name.
+    /// It said what it holds. `all` says whether that is all it ever accepted. What it has let go already, it does not
+    /// name.
     Answered { all: bool },
 }
 
@@ -120,17 +120,16 @@ impl Takeover {
         self.listed
     }
 
-    /// A pod has said what it holds. The answer is whether that may change a permission.
+    /// A pod has said what it holds, and whether that is all it ever accepted. The answer is whether that may change a
+    /// permission.
     pub(crate) fn answered(
         &mut self,
         pod: &Arc<str>,
         pool: &Key,
-        vacant: bool,
+        all: bool,
         holds: impl IntoIterator<Item = Arc<str>>,
     ) -> bool {
-        let mut all = vacant;
         for uid in holds {
-            all = true;
             // Kept beside what others said: a lie must not hide the truth.
             self.named.entry(uid).or_default().push((Arc::clone(pod), pool.clone()));
         }

@@ -30,8 +30,8 @@ const QUOTA_IS_COUNTED: Duration = Duration::from_secs(1);
 pub(crate) struct Answer {
     /// It has never held a run, is not about to go, and speaks our protocol.
     pub(crate) usable: bool,
-    /// It has never held a run.
-    pub(crate) vacant: bool,
+    /// What it holds is all that it ever accepted.
+    pub(crate) all: bool,
     /// Why it is not usable although it holds nothing.
     pub(crate) trouble: Option<Trouble>,
     /// The executions it holds.
@@ -275,7 +275,7 @@ mod tests {
     fn a_pod_comes_up_from_when_it_runs_until_it_is_ready_and_has_answered() {
         let pods = Pods::default();
         let answer =
-            Answer { usable: true, vacant: true, trouble: None, holds: Vec::new(), isolation: Vec::new() };
+            Answer { usable: true, all: true, trouble: None, holds: Vec::new(), isolation: Vec::new() };
         let entry = pods.apply(facts("Pending", "False"));
         assert_eq!(entry.coming_up(), None, "its image may take long");
         pods.apply(facts("Running", "False"));

@@ -20,6 +20,8 @@ pub(crate) enum Class {
     Busy,
     /// It waits for an execution.
     Idle,
+    /// It has run programs, and waits for another one of their key.
+    Kept,
     /// It is coming up.
     Warming,
     /// It runs for so long without being of use that it will not come up.
@@ -36,7 +38,7 @@ pub(crate) struct PodView {
     pub(crate) key: Key,
     pub(crate) uid: Arc<str>,
     pub(crate) class: Class,
-    /// It was made from another template, or is too old.
+    /// It was made from another template, is too old, or is to be kept no longer.
     pub(crate) outdated: bool,
     /// For order: the larger, the younger.
     pub(crate) created: i64,
@@ -52,6 +54,8 @@ pub(crate) struct Observed {
     pub(crate) queued: usize,
     /// The API refused the last pods, so none are made for now.
     pub(crate) held_back: bool,
+    /// It did so because a quota is used up.
+    pub(crate) no_room: bool,
 }
 
 /// What to do next.
@@ -66,7 +70,7 @@ pub(crate) struct Step {
 }
 
 /// Decides. Running pods come on top of `replicas`; whoever waits in the queue gets a pod as well; all within
-/// `maxPods`.
+/// `maxPods`. Kept pods have what room these leave.
 pub(crate) fn decide(pool: &ValidPool, seen: &Observed) -> Step {
     let of = |wanted: &[Class]| seen.pods.iter().filter(|p| wanted.contains(&p.class)).count();
     let delete: Vec<PodView> =
@@ -82,13 +86,22 @@ pub(crate) fn decide(pool: &ValidPool, seen: &Observed) -> Step {
     let wanted = (pool.replicas + seen.queued).min(room);
     let present = fresh.len() + seen.coming + of(&[Class::Unknown]);
     let hopeless = seen.pods.iter().filter(|p| matches!(p.class, Class::Stalled | Class::Lost));
-    let total = present + old.len() + busy + of(&[Class::Leaving, Class::Spent]) + hopeless.clone().count();
+    let going = of(&[Class::Leaving, Class::Spent]) + hopeless.clone().count();
+    let total = present + old.len() + busy + going + of(&[Class::Kept]);
     let missing = wanted.saturating_sub(present);
     let create = missing.min(pool.max_pods.saturating_sub(total));
+    let short = if seen.no_room { missing } else { missing - create };
+    let kept = unkept(seen, short.saturating_sub(going));
 
     let usable = fresh.iter().filter(|p| p.class == Class::Idle).count();
     let mut replaceable = (usable + old.len()).saturating_sub(wanted).min(old.len());
-    if replaceable == 0 && create == 0 && missing > 0 && seen.coming == 0 && usable == fresh.len() {
+    if kept.is_empty()
+        && replaceable == 0
+        && create == 0
+        && missing > 0
+        && seen.coming == 0
+        && usable == fresh.len()
+    {
         // There is no room beside the old ones, so one must go first.
         replaceable = usize::from(!old.is_empty());
     }
@@ -100,7 +113,17 @@ pub(crate) fn decide(pool: &ValidPool, seen: &Observed) -> Step {
     retire.extend(fresh);
     // They may come to themselves at this very moment and be given out, so they go as the unused do.
     retire.extend(hopeless.cloned());
+    retire.extend(kept);
     Step { create: if seen.held_back { 0 } else { create }, delete, retire }
+}
+
+/// The kept pods that go: those that are kept no longer, and the oldest when that many pods lack room.
+fn unkept(seen: &Observed, lacking: usize) -> Vec<PodView> {
+    let kept = seen.pods.iter().filter(|p| p.class == Class::Kept).cloned();
+    let (mut go, stay): (Vec<_>, Vec<_>) = kept.partition(|p| p.outdated);
+    let more = lacking.saturating_sub(go.len());
+    go.extend(oldest(stay, more));
+    go
 }
 
 fn oldest(mut pods: Vec<PodView>, count: usize) -> Vec<PodView> {
@@ -119,13 +142,14 @@ mod tests {
             max_pods,
             queue_depth: 64,
             max_age_seconds: 3600,
+            reuse: true,
             pod: k8s_openapi::api::core::v1::Pod::default(),
             template: "t".to_owned(),
             deleting: false,
         }
     }
 
-    /// One letter for each pod: `i`dle, `w`arming, `b`usy, `s`pent, `d`ead, `l`eaving, stuc`k`, `u`nknown, `n`ot ready for long, never hea`r`d; capitals are outdated.
+    /// One letter for each pod: `i`dle, `w`arming, `b`usy, ke`p`t, `s`pent, `d`ead, `l`eaving, stuc`k`, `u`nknown, `n`ot ready for long, never hea`r`d; capitals are outdated.
     fn seen(pods: &str) -> Observed {
         let view = |(at, letter): (usize, char)| PodView {
             key: Key::new("ns", &format!("p{at}")),
@@ -134,6 +158,7 @@ mod tests {
                 'i' => Class::Idle,
                 'w' => Class::Warming,
                 'b' => Class::Busy,
+                'p' => Class::Kept,
                 's' => Class::Spent,
                 'd' => Class::Dead,
                 'k' => Class::Stuck,
@@ -174,6 +199,32 @@ mod tests {
             let observed = Observed { coming, queued, ..seen(pods) };
             assert_eq!(decide(&pool(2, 5), &observed).create, create, "{why}: {pods}");
         }
+    }
+
+    #[test]
+    fn kept_pods_have_the_room_that_others_leave() {
+        for (pods, queued, create, retire, why) in [
+            ("iip", 0, 0, "", "there is room"),
+            ("ppp", 0, 2, "", "idle ones are made beside them"),
+            ("pppp", 0, 1, "p0", "and instead of them"),
+            ("ppppp", 0, 0, "p0 p1", "the oldest first"),
+            ("iippp", 1, 0, "p2", "who waits gets the room"),
+            ("ppppl", 0, 0, "p0", "what is leaving makes room as well"),
+            ("pppll", 0, 0, "", "and may be enough"),
+            ("bbbip", 9, 0, "p4", "no more go than there can be new ones"),
+            ("iiP", 0, 0, "p2", "one that is kept no longer goes without need"),
+            ("iPppp", 0, 0, "p1", "and makes room"),
+        ] {
+            let step = decide(&pool(2, 5), &Observed { queued, ..seen(pods) });
+            assert_eq!((step.create, names(&step.retire).as_str()), (create, retire), "{why}: {pods}");
+        }
+    }
+
+    #[test]
+    fn where_a_quota_is_used_up_kept_pods_make_room_although_there_may_be_more() {
+        let refused = |no_room| Observed { queued: 1, held_back: true, no_room, ..seen("iipp") };
+        assert_eq!(names(&decide(&pool(2, 9), &refused(true)).retire), "p2");
+        assert_eq!(names(&decide(&pool(2, 9), &refused(false)).retire), "", "nothing else would come of it");
     }
 
     #[test]

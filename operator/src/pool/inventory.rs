@@ -91,9 +91,11 @@ fn judge(inventory: &Inventory, before: DateTime<Utc>, after: DateTime<Utc>) -> 
     } else {
         None
     };
+    let unused = inventory.vacant && inventory.used == 0 && inventory.runs.is_empty();
+    let only_one = inventory.runs.len() == 1 && inventory.used <= 1;
     Answer {
-        usable: inventory.vacant && !inventory.draining && inventory.runs.is_empty() && trouble.is_none(),
-        vacant: inventory.vacant && inventory.runs.is_empty(),
+        usable: unused && !inventory.draining && trouble.is_none(),
+        all: unused || only_one,
         trouble,
         holds: inventory.runs.iter().map(|run| run.uid.as_str().into()).collect(),
         isolation: inventory.isolation.clone(),
@@ -102,6 +104,8 @@ fn judge(inventory: &Inventory, before: DateTime<Utc>, after: DateTime<Utc>) -> 
 
 #[cfg(test)]
 mod tests {
+    use protocol::{HeldRun, RunState};
+
     use super::*;
 
     fn at(milliseconds: i64) -> DateTime<Utc> {
@@ -129,8 +133,26 @@ mod tests {
         assert!(usable(inventory(), 11_000) && usable(inventory(), 9_000));
         assert!(!usable(inventory(), 11_001) && !usable(inventory(), 8_999));
         assert!(!usable(Inventory { vacant: false, ..inventory() }, 10_000));
+        assert!(!usable(Inventory { used: 1, ..inventory() }, 10_000));
         assert!(!usable(Inventory { draining: true, ..inventory() }, 10_000));
         assert!(!usable(Inventory { protocol_version: 0, ..inventory() }, 10_000));
+    }
+
+    #[test]
+    fn what_an_executor_holds_is_all_it_accepted_only_when_it_was_never_used_again() {
+        let held = |uid: &str| HeldRun { uid: uid.to_owned(), state: RunState::Running };
+        for (vacant, used, runs, all) in [
+            (true, 0, vec![], true),
+            (false, 1, vec![held("a")], true),
+            (false, 0, vec![held("a")], true), // one that does not count
+            (false, 1, vec![], false),
+            (false, 0, vec![], false),
+            (false, 2, vec![held("b")], false),
+            (true, 1, vec![], false),
+        ] {
+            let inventory = Inventory { vacant, used, runs, ..inventory() };
+            assert_eq!(judge(&inventory, at(10_000), at(10_000)).all, all, "{inventory:?}");
+        }
     }
 
     #[test]

@@ -65,7 +65,9 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
             let until = [found.held_until, found.starved_at].into_iter().flatten().min();
             let held = until.map(|until| until.saturating_duration_since(Instant::now()));
             let patience = observe::next_patience(&context, &key);
-            next = [held, patience, observe::next_aging(&context, &key, &valid)].into_iter().flatten().min();
+            let aging = observe::next_aging(&context, &key, &valid);
+            let unkept = observe::next_unkept(&context, &key);
+            next = [held, patience, aging, unkept].into_iter().flatten().min();
             status
         }
     };
@@ -161,7 +163,7 @@ fn answered(context: &Arc<Context>, entry: &Arc<PodEntry>, answer: &Answer) {
     entry.set_answer(answer.clone());
     let (changed, listed) = {
         let mut takeover = context.takeover.lock();
-        let changed = takeover.answered(&facts.uid, &facts.pool, answer.vacant, answer.holds.iter().cloned());
+        let changed = takeover.answered(&facts.uid, &facts.pool, answer.all, answer.holds.iter().cloned());
         (changed, takeover.listed())
     };
     let useless = !answer.usable && answer.holds.is_empty() && answer.trouble.is_none();
@@ -215,7 +217,10 @@ fn settle(context: &Arc<Context>, entry: &Arc<PodEntry>) {
             reserve.avoid(&facts.pool, &facts.uid, standing != Standing::Good);
             reserve.offer(&facts.pool, &facts.uid)
         } else if facts.alive() && !entry.gone.is_cancelled() {
-            reserve.retire(&facts.pool, &facts.uid);
+            // An idle one may be usable again. What was kept is not given out as if it were new.
+            if reserve.retire(&facts.pool, &facts.uid) && reserve.is_used(&facts.pool, &facts.uid) {
+                entry.spend();
+            }
             None
         } else {
             reserve.remove_pod(&facts.pool, &facts.uid)

@@ -55,23 +55,28 @@ pub(crate) fn observe(context: &Context, key: &Key, pool: &ValidPool) -> Found {
     };
     let comes_up = coming > 0 || entries.iter().zip(&views).any(comes);
     let starves = |trouble: &&Trouble| usage.idle == 0 && trouble.starves(comes_up);
-    let (unable, starved_at) = starvation(context, key, trouble.as_ref().filter(starves), usage.busy, now);
+    // Kept pods make room for others, as those do whose programs end.
+    let occupied = usage.busy + usage.kept;
+    let (unable, starved_at) = starvation(context, key, trouble.as_ref().filter(starves), occupied, now);
     let isolation = entries
         .iter()
         .filter_map(|entry| entry.answer())
         .map(|a| a.isolation.clone())
         .next()
         .unwrap_or_default();
-    let seen = Observed { pods: views, coming, queued: usage.queued, held_back: held_until.is_some() };
+    let held_back = held_until.is_some();
+    let no_room = held_back && trouble.as_ref().is_some_and(|trouble| trouble.reason == Reason::Quota);
+    let seen = Observed { pods: views, coming, queued: usage.queued, held_back, no_room };
     Found { seen, usage, isolation, trouble, unable, held_until, starved_at }
 }
 
 fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Utc>, now: Instant) -> PodView {
     let facts = entry.facts();
     let expected = context.pools.with(&facts.pool, |memory| memory.expected.is_leaving(&facts.uid, now));
-    let (busy, idle) = {
+    let (busy, idle, kept) = {
         let reserve = context.reserve.lock();
-        (reserve.is_busy(&facts.pool, &facts.uid), reserve.is_idle(&facts.pool, &facts.uid))
+        let (of, uid) = (&facts.pool, &facts.uid);
+        (reserve.is_busy(of, uid), reserve.is_idle(of, uid), reserve.kept_since(of, uid))
     };
     let standing = context.nodes.standing(&facts);
     let class = match leaving(&facts, standing, wall) {
@@ -82,9 +87,11 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
         None if entry.is_spent() => Class::Spent,
         None if busy => Class::Busy,
         None if idle => Class::Idle,
+        None if kept.is_some() => Class::Kept,
         None if entry.answer().is_some_and(|answer| !answer.holds.is_empty()) => Class::Busy,
         None => not_up(context, entry, now).0,
     };
+    let unwanted = |since: Instant| !pool.reuse || now >= since + context.config.timings.kept;
     let age = wall.signed_duration_since(facts.created).num_seconds();
     PodView {
         key: facts.key.clone(),
@@ -92,7 +99,8 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
         class,
         outdated: age > pool.max_age_seconds
             || facts.template.as_deref() != Some(&pool.template)
-            || standing != Standing::Good,
+            || standing != Standing::Good
+            || kept.is_some_and(unwanted),
         created: facts.created.timestamp_millis(),
     }
 }
@@ -176,6 +184,12 @@ fn pod_trouble(context: &Context, entries: &[Arc<PodEntry>]) -> Option<Trouble> 
         lost.into_iter().chain(told.filter(|_| facts.deleting.is_none()))
     };
     Trouble::first(entries.iter().flat_map(of))
+}
+
+/// When the next pod is to be kept no longer.
+pub(crate) fn next_unkept(context: &Context, key: &Key) -> Option<Duration> {
+    let since = context.reserve.lock().longest_kept(key)?;
+    Some((since + context.config.timings.kept).saturating_duration_since(Instant::now()))
 }
 
 /// When the next idle pod becomes too old.

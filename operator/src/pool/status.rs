@@ -149,6 +149,7 @@ mod tests {
             max_pods: 5,
             queue_depth: 10,
             max_age_seconds: 3600,
+            reuse: false,
             pod: Pod::default(),
             template: String::new(),
             deleting: false,
@@ -180,7 +181,7 @@ mod tests {
     #[test]
     fn the_same_state_gives_no_second_write() {
         let (seen, step) = (Observed::default(), Step::default());
-        let input = input(&seen, &step, Usage { idle: 2, busy: 0, queued: 0 }, None);
+        let input = input(&seen, &step, Usage { idle: 2, busy: 0, queued: 0, kept: 0 }, None);
         let first = status(None, &pool(), &input, at(1)).unwrap();
         assert_eq!(status(Some(&first), &pool(), &input, at(2)), None);
     }
@@ -188,14 +189,14 @@ mod tests {
     #[test]
     fn the_room_is_what_the_queue_and_the_idle_pods_take() {
         let (seen, step) = (Observed::default(), Step::default());
-        let usage = Usage { idle: 2, busy: 1, queued: 3 };
+        let usage = Usage { idle: 2, busy: 1, queued: 3, kept: 0 };
         assert_eq!(status(None, &pool(), &input(&seen, &step, usage, None), at(1)).unwrap().room, 9);
     }
 
     #[test]
     fn outdated_definitions_show_until_they_are_mended_and_only_where_they_were() {
         let (seen, step) = (Observed::default(), Step::default());
-        let usage = Usage { idle: 2, busy: 0, queued: 0 };
+        let usage = Usage { idle: 2, busy: 0, queued: 0, kept: 0 };
         let input = |outdated| Input { outdated, ..input(&seen, &step, usage, None) };
         let first = status(None, &pool(), &input(None), at(1)).unwrap();
         assert!(condition(&first.conditions, CONDITION_CRD_OUTDATED).is_none());

@@ -1,6 +1,10 @@
 //! A pool as it is → a pool that can be acted on: pure.
 
-use crds::{SandboxPool, code_execution::FailureCause, sandbox_pool::ReusePolicy};
+use crds::{
+    SandboxPool,
+    code_execution::FailureCause,
+    sandbox_pool::{Isolation, ReusePolicy},
+};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::{
@@ -19,6 +23,8 @@ pub(crate) struct ValidPool {
     pub(crate) queue_depth: usize,
     /// Idle pods older than this are replaced, in seconds.
     pub(crate) max_age_seconds: i64,
+    /// Pods are kept for further executions of the key that they had.
+    pub(crate) reuse: bool,
     /// The pod to make, without a name.
     pub(crate) pod: Pod,
     /// The hash of its shape.
@@ -30,10 +36,14 @@ pub(crate) struct ValidPool {
 /// Checks a pool. The schema has checked the numbers.
 pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<ValidPool, Trouble> {
     let spec = &pool.spec;
-    if spec.reuse_policy != ReusePolicy::Never {
-        let message = "spec.reusePolicy: only Never is available in this version".to_owned();
-        return Err(invalid(&message));
-    }
+    let reuse = match (spec.reuse_policy, spec.isolation) {
+        (ReusePolicy::Never, _) => false,
+        (ReusePolicy::SameKey, Isolation::Restricted) => true,
+        (ReusePolicy::SameKey, Isolation::Nested) | (ReusePolicy::Verified, _) => {
+            let message = "only Never, and SameKey with isolation Restricted, are available in this version";
+            return Err(invalid(&format!("spec.reusePolicy: {message}")));
+        }
+    };
     let (pod, template) =
         pod::build(pool, defaults).map_err(|error| invalid(&format!("spec.template: {error}")))?;
     let count = |number: i32| usize::try_from(number).unwrap_or(0);
@@ -42,6 +52,7 @@ pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<Val
         max_pods: count(spec.max_pods),
         queue_depth: count(spec.queue.depth),
         max_age_seconds: spec.max_pod_age_seconds,
+        reuse,
         pod,
         template,
         deleting: pool.metadata.deletion_timestamp.is_some(),

@@ -10,5 +10,6 @@ mod live;
 mod pool;
 mod programs;
 mod restart;
+mod reuse;
 mod runs;
 mod waiting;

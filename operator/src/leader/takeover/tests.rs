@@ -144,12 +144,17 @@ fn a_running_execution_starts_again_only_when_its_pod_cannot_have_held_it() {
         takeover.permission("e1", Some(&pool()), now + WAIT)
     };
     assert_eq!(running(|t| t.answered(&"p1".into(), &pool(), true, [])), Permission::Start);
-    let other = running(|t| t.answered(&"p1".into(), &pool(), false, ["e2".into()]));
-    assert_eq!(other, Permission::Start, "an executor takes one");
-    assert!(matches!(
-        running(|t| t.answered(&"p1".into(), &pool(), false, [])),
-        Permission::Over(Reason::Lost, _)
-    ));
+    let other = running(|t| t.answered(&"p1".into(), &pool(), true, ["e2".into()]));
+    assert_eq!(other, Permission::Start, "it has accepted another one only");
+    for held in [None, Some("e2")] {
+        let mut takeover = takeover(now, ExecutionPhase::Running, Some("p1"));
+        takeover.answered(&"p1".into(), &pool(), false, held.map(Arc::from));
+        let permission = takeover.permission("e1", Some(&pool()), now + WAIT);
+        assert!(
+            matches!(permission, Permission::Over(Reason::Lost, _)),
+            "it has let go of something: {held:?}"
+        );
+    }
     assert!(matches!(running(|t| t.gone("p1", &Fate::default())), Permission::Over(Reason::Lost, _)));
     assert_eq!(running(|_| false), Permission::Wait(Some(now + LOST)));
     let unknown = takeover(now, ExecutionPhase::Running, Some("p9"));
