@@ -41,19 +41,22 @@ goldens() {
         render "$values" | without_definitions | compare "tests/chart/goldens/$name.yaml"
         notes "$values" | compare "tests/chart/goldens/$name.txt"
     done
+    notes tests/chart/values/default.yaml --is-upgrade | compare tests/chart/goldens/upgrade.txt
     # A cluster that knows the kinds already: the pool is then a part of the release.
     render tests/chart/values/default.yaml --api-versions carrel.dev/v1alpha1/SandboxPool --show-only templates/tenants/pool.yaml |
         compare tests/chart/goldens/pool-of-known-kind.yaml
 }
 
 # What an installation says at its end. Helm prints that only with a cluster, so here it is rendered as a piece of YAML.
-notes() { # VALUES
+notes() { # VALUES [FLAG...]
+    local values=$1
+    shift
     rm -rf "${scratch:?}/chart"
     cp -r "$chart" "$scratch/chart"
     mv "$scratch/chart/templates/NOTES.txt" "$scratch/chart/files/"
     printf 'notes: |\n{{ tpl (.Files.Get "files/NOTES.txt") . | indent 2 }}\n' >"$scratch/chart/templates/notes.yaml"
-    "$helm" template carrel "$scratch/chart" --namespace carrel-system --kube-version "$kube" --values "$1" \
-        --show-only templates/notes.yaml | sed -e '1,/^notes:/d' -e 's/^  //'
+    "$helm" template carrel "$scratch/chart" --namespace carrel-system --kube-version "$kube" --values "$values" \
+        "$@" --show-only templates/notes.yaml | sed -e '1,/^notes:/d' -e 's/^  //'
 }
 
 without_definitions() {

@@ -29,8 +29,8 @@
 {{- fail (printf "tenant %s: a pool of isolation Nested needs policies.nested, or its namespace admits every pod" $name) }}
 {{- end }}
 {{- /* The namespace admits privileged pods, and policies.nested looks at some of their shapes only. */}}
-{{- if and (not .root.Values.policies.pods) (or (eq $pool.isolation "Nested") (and .tenant.create (eq .tenant.podSecurity "privileged"))) }}
-{{- fail (printf "tenant %s: podSecurity privileged and isolation Nested need policies.pods, or its namespace admits every pod" $name) }}
+{{- if and (or (not .root.Values.policies.pods) (not .tenant.onlySandboxes)) (or (eq $pool.isolation "Nested") (and .tenant.create (eq .tenant.podSecurity "privileged"))) }}
+{{- fail (printf "tenant %s: podSecurity privileged and isolation Nested need policies.pods and onlySandboxes, or its namespace admits every pod" $name) }}
 {{- end }}
 {{- if and (eq $pool.reusePolicy "Verified") (ne $pool.isolation "Nested") }}
 {{- fail (printf "tenant %s: reusePolicy Verified needs isolation Nested" $name) }}

@@ -1,9 +1,16 @@
-{{/* The namespaces that the policies of this installation are about. */}}
+{{/* Which namespaces a policy is about. Takes their names with commas. */}}
 {{- define "carrel.policyNamespaces" -}}
 matchResources:
   namespaceSelector:
     matchExpressions:
-    - {key: kubernetes.io/metadata.name, operator: In, values: [{{ include "carrel.tenantNames" . | replace "," ", " }}]}
+    - {key: kubernetes.io/metadata.name, operator: In, values: [{{ . | replace "," ", " }}]}
+{{- end }}
+
+{{/* The namespaces that hold nothing but sandboxes, with commas; may be empty. */}}
+{{- define "carrel.sandboxNamespaces" -}}
+{{- $names := list }}
+{{- range (include "carrel.tenants" . | fromJson).tenants }}{{ if .onlySandboxes }}{{ $names = append $names .name }}{{ end }}{{ end }}
+{{- join "," $names }}
 {{- end }}
 
 {{/* The images that Nested pods may have, as a CEL list. */}}
