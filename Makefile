@@ -53,8 +53,9 @@ test: tools build ## Run every test that needs no cluster
 e2e: tools build ## Run every test that needs a cluster, on one that it starts, or on that of KUBECONFIG
 	CARGO_FLAGS="$(CARGO_FLAGS)" tests/e2e.sh
 
-bench: build ## Measure: the floor of the in-process API, then hello over HTTP
+bench: tools build ## Measure floors, hello and API requests: standalone, then on a cluster as e2e has it
 	cargo bench $(CARGO_FLAGS) --workspace --bench floor --bench hello
+	CARGO_FLAGS="$(CARGO_FLAGS)" tests/e2e.sh bench
 
 lint: ## Check formatting, clippy and documentation; no warning passes
 	cargo fmt --all --check

@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use crate::{Process, front::http_builder};
 
-/// One way in. Each request has a connection of its own, as a Service spreads connections.
+/// One way in. Each request has a connection of its own, as a Service spreads connections, unless it is told otherwise.
 #[derive(Debug, Clone)]
 pub struct Door {
     client: reqwest::Client,
-    base: String,
+    name: String,
+    address: SocketAddr,
     token: Option<String>,
     /// What forwards the port, when something does.
     _forward: Option<Arc<Process>>,
@@ -34,19 +35,20 @@ pub struct Answer {
 impl Door {
     /// Asks for `name`, and connects to that address.
     pub(crate) fn new(name: &str, address: SocketAddr) -> Self {
-        let client = http_builder()
-            .pool_max_idle_per_host(0)
-            .resolve(name, address)
-            .timeout(Duration::from_mins(3))
-            .build()
-            .expect("an HTTP client");
-        Self { client, base: format!("http://{name}:{}", address.port()), token: None, _forward: None }
+        let client = client(name, address, 0);
+        Self { client, name: name.to_owned(), address, token: None, _forward: None }
     }
 
     /// Through a port of this machine, for as long as that process runs.
     pub(crate) fn forwarded((port, process): (u16, Process)) -> Self {
         let door = Self::new("localhost", ([127, 0, 0, 1], port).into());
         Self { _forward: Some(Arc::new(process)), ..door }
+    }
+
+    /// The same with one connection for request after request.
+    #[must_use]
+    pub fn keeping_its_connection(&self) -> Self {
+        Self { client: client(&self.name, self.address, 1), ..self.clone() }
     }
 
     /// The same with a bearer token.
@@ -64,7 +66,7 @@ impl Door {
     /// Where it leads.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+        format!("http://{}:{}{path}", self.name, self.address.port())
     }
 
     /// Sends JSON by POST; fails when there is no whole answer.
@@ -95,6 +97,16 @@ impl Door {
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
     }
+}
+
+/// A client that keeps so many connections between requests.
+fn client(name: &str, address: SocketAddr, kept: usize) -> reqwest::Client {
+    http_builder()
+        .pool_max_idle_per_host(kept)
+        .resolve(name, address)
+        .timeout(Duration::from_mins(3))
+        .build()
+        .expect("an HTTP client")
 }
 
 /// Whether something listens there.

@@ -1,6 +1,6 @@
 //! How people reach a running Carrel, wherever it runs: HTTP, kubectl, and the folder of its store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kube::{
     Client, Config,
@@ -51,11 +51,7 @@ impl Front {
 
     /// A client of its Kubernetes API.
     pub async fn client(&self) -> Client {
-        install_tls();
-        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
-        let options = KubeConfigOptions::default();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a usable kubeconfig");
-        Client::try_from(config).expect("a client")
+        client(&self.kubeconfig).await
     }
 
     /// The whole of an output stream of a status: what is inline, or what is stored.
@@ -66,6 +62,15 @@ impl Front {
             None => stream["text"].as_str().unwrap_or_default().to_owned(),
         }
     }
+}
+
+/// A client of the Kubernetes API of a kubeconfig.
+pub(crate) async fn client(kubeconfig: &Path) -> Client {
+    install_tls();
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("a usable kubeconfig");
+    Client::try_from(config).expect("a client")
 }
 
 /// An HTTP client.

@@ -38,6 +38,11 @@ impl Kubectl {
         command
     }
 
+    /// A client of the same API, without kubectl.
+    pub async fn client(&self) -> kube::Client {
+        crate::front::client(&self.kubeconfig).await
+    }
+
     /// Runs kubectl with `args` and `input` as its stdin.
     #[must_use]
     pub fn output(&self, args: &[&str], input: &str) -> Output {

@@ -14,6 +14,7 @@
 pub mod addon;
 pub mod cluster;
 pub mod counter;
+pub mod counts;
 pub mod door;
 pub mod examples;
 pub mod front;
@@ -21,16 +22,19 @@ pub mod helm;
 pub mod kubectl;
 pub mod machine;
 pub mod service;
+pub mod times;
 pub mod volume;
 
 pub use addon::Addon;
 pub use cluster::{Cluster, Process};
 pub use counter::Counter;
+pub use counts::Counts;
 pub use door::Door;
 pub use front::{Front, http};
 pub use helm::Helm;
 pub use kubectl::Kubectl;
 pub use service::{Carrel, Options};
+pub use times::Times;
 
 use std::{
     path::PathBuf,

@@ -1,0 +1,84 @@
+//! How long hello takes on a cluster: the chart is installed, and programs go through its Service, to single-use pods
+//! and to a pod that is used again.
+//!
+//! `tests/e2e.sh bench` runs it, on the cluster of `CARREL_E2E_KUBECONFIG`. Beside it is the floor of that API server in
+//! the same run. All ways take turns, a few times each, so that what the machine does meanwhile meets all of them. Times
+//! are printed and not judged; that the pod was used again, and how many writes there are, is asserted.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark prints, and stops at the first surprise"
+)]
+
+mod over_http;
+mod over_kube;
+
+use std::time::Duration;
+
+use e2e::{Addon, Times};
+use serde_json::json;
+
+use over_http::Way;
+
+/// How often each way has its turn.
+const ROUNDS: usize = 6;
+/// Pods that wait, and how many executions come one after another before the pool is filled again.
+const WARM: usize = 8;
+/// Between two executions. A pod is made ready for the next program of its chat after the answer, which takes less than
+/// anybody needs to read that.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often the floor is measured in each round.
+const FLOORS: usize = 32;
+
+/// The installation; it shows what it is like when the benchmark fails.
+struct Bed(Addon);
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.dump();
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let tenants = [
+        json!({"name": "once", "pool": {"replicas": WARM, "maxPods": 2 * WARM}}),
+        json!({"name": "chat", "pool": {"replicas": 1, "maxPods": 4, "reusePolicy": "SameKey"}}),
+    ];
+    let bed = Bed(Addon::prepare(&json!({"operator": {"userNamespaces": true}}), &tenants));
+    bed.0.install();
+    let hello = json!({"source_code": "print('hello')"});
+    let hello_in_chat = json!({"source_code": "print('hello')", "chat_id": "bench"});
+    let mut once = Way::open(&bed.0, "once", WARM, hello).await;
+    let mut chat = Way::open(&bed.0, "chat", 1, hello_in_chat).await;
+    let pod = chat.pods();
+    assert_eq!(pod.len(), 1, "the pod of the chat: {pod:?}");
+    let tenant = bed.0.tenant("once").client().await;
+    // The operator looks at tenants and nowhere else.
+    let bare = bed.0.admin().client().await;
+    let (mut floor, mut watched) = (Times::default(), Times::default());
+    for _ in 0..ROUNDS {
+        over_kube::floor(&bare, FLOORS, &mut floor).await;
+        over_kube::create_and_watch(&tenant, WARM, &mut watched).await;
+        once.settle().await;
+        once.take_turn(WARM).await;
+        chat.take_turn(WARM).await;
+        assert_eq!(chat.pods(), pod, "each program of the chat runs in the pod of the one before");
+    }
+    println!("hello on a cluster, {ROUNDS} rounds");
+    println!("floor (2 writes, 2 watch events), {} times: {floor}", floor.count());
+    println!("create and watch, single-use pods, {} times: {watched}", watched.count());
+    println!("  {}", in_floors(&watched, &floor));
+    once.print("single-use pods", &floor);
+    chat.print("a pod that is used again", &floor);
+}
+
+/// How many times the floor that is, each percentile in its own.
+fn in_floors(times: &Times, floor: &Times) -> String {
+    let of = |percent| times.percentile(percent).div_duration_f64(floor.percentile(percent));
+    format!("p50 is {:.1} times the floor's, p99 {:.1} times", of(50), of(99))
+}
