@@ -3,7 +3,7 @@
 //!
 //! `tests/e2e.sh bench` runs it, on the cluster of `CARREL_E2E_KUBECONFIG`. Beside it is the floor of that API server in
 //! the same run. All ways take turns, a few times each, so that what the machine does meanwhile meets all of them. Times
-//! are printed and not judged; that the pod was used again, and how many writes there are, is asserted.
+//! are printed and not judged; that pods were used again, and how many writes there are, is asserted.
 
 #![expect(
     clippy::expect_used,
@@ -47,7 +47,7 @@ impl Drop for Bed {
 async fn main() {
     let tenants = [
         json!({"name": "once", "pool": {"replicas": WARM, "maxPods": 2 * WARM}}),
-        json!({"name": "chat", "pool": {"replicas": 1, "maxPods": 4, "reusePolicy": "SameKey"}}),
+        json!({"name": "chat", "pool": {"replicas": 1, "maxPods": WARM, "reusePolicy": "SameKey"}}),
     ];
     let bed = Bed(Addon::prepare(&json!({"operator": {"userNamespaces": true}}), &tenants));
     bed.0.install();
@@ -55,8 +55,7 @@ async fn main() {
     let hello_in_chat = json!({"source_code": "print('hello')", "chat_id": "bench"});
     let mut once = Way::open(&bed.0, "once", WARM, hello).await;
     let mut chat = Way::open(&bed.0, "chat", 1, hello_in_chat).await;
-    let pod = chat.pods();
-    assert_eq!(pod.len(), 1, "the pod of the chat: {pod:?}");
+    let mut pods_of_chat = chat.pods();
     let tenant = bed.0.tenant("once").client().await;
     // The operator looks at tenants and nowhere else.
     let bare = bed.0.admin().client().await;
@@ -67,14 +66,23 @@ async fn main() {
         once.settle().await;
         once.take_turn(WARM).await;
         chat.take_turn(WARM).await;
-        assert_eq!(chat.pods(), pod, "each program of the chat runs in the pod of the one before");
+        pods_of_chat.extend(chat.pods());
     }
     println!("hello on a cluster, {ROUNDS} rounds");
     println!("floor (2 writes, 2 watch events), {} times: {floor}", floor.count());
     println!("create and watch, single-use pods, {} times: {watched}", watched.count());
     println!("  {}", in_floors(&watched, &floor));
     once.print("single-use pods", &floor);
-    chat.print("a pod that is used again", &floor);
+    chat.print("pods that are used again", &floor);
+    print_reuse(ROUNDS * WARM, pods_of_chat.len());
+}
+
+/// A pod that is not ready when the next program comes is no pod for it, and a further one is used. That may happen
+/// when the machine stutters, and no more often.
+fn print_reuse(executions: usize, pods: usize) {
+    let first_uses = pods - 1;
+    println!("  {} of {executions} in a pod that was used before", executions - first_uses);
+    assert!(first_uses * 10 <= executions, "these are not the figures of pods that are used again");
 }
 
 /// How many times the floor that is, each percentile in its own.
