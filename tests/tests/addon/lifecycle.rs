@@ -5,20 +5,12 @@ use serde_json::{Value, json};
 
 use crate::{
     batch::{check_completed, create_one, finished, running},
-    shared::together,
+    shared::{Dumped, dumped, together},
 };
 
 /// One of each component, the store of a single node, and two people with tokens who share a tenant.
 struct Bed {
-    addon: Addon,
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.addon.dump();
-        }
-    }
+    addon: Dumped,
 }
 
 impl Bed {
@@ -28,12 +20,11 @@ impl Bed {
             "shim": {"auth": {"mode": "existingSecret", "existingSecret": {"name": "people", "key": "tokens.json"}}},
         });
         let pool = json!({"replicas": 1, "maxPods": 4});
-        let addon = Addon::prepare(&values, &[json!({"name": "team", "pool": pool})]);
+        let addon = dumped(Addon::prepare(&values, &[json!({"name": "team", "pool": pool})]));
         let tokens = format!("--from-literal=tokens.json={}", json!({"alice": "token-a", "bob": "token-b"}));
         let _ = addon.admin().run(&["create", "secret", "generic", "people", &tokens], "");
-        let bed = Self { addon };
-        bed.addon.install();
-        bed
+        addon.install();
+        Self { addon }
     }
 
     fn kubectl(&self) -> &Kubectl {

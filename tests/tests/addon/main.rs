@@ -19,5 +19,7 @@ mod people;
 mod pods;
 mod policies;
 mod pools;
+mod reuse;
+mod reviews;
 mod shared;
 mod tenants;

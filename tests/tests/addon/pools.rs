@@ -10,7 +10,7 @@ use crate::{
     shared::{WARM, alone, together},
 };
 
-fn pool(name: &str, replicas: u32, template: &Value) -> Value {
+pub(crate) fn pool(name: &str, replicas: u32, template: &Value) -> Value {
     let mut template = template.clone();
     template["resources"] =
         json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}});
