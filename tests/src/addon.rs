@@ -256,6 +256,9 @@ impl Addon {
 
 impl Drop for Addon {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.dump();
+        }
         self.helm.remove();
         let force = ["delete", "pods", "--all", "--grace-period=0", "--force", "--wait=false"];
         for (_, kubectl) in self.tenants.values() {

@@ -32,33 +32,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often the floor is measured in each round.
 const FLOORS: usize = 32;
 
-/// The installation; it shows what it is like when the benchmark fails.
-struct Bed(Addon);
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.dump();
-        }
-    }
-}
-
 #[tokio::main]
 async fn main() {
     let tenants = [
         json!({"name": "once", "pool": {"replicas": WARM, "maxPods": 2 * WARM}}),
         json!({"name": "chat", "pool": {"replicas": 1, "maxPods": WARM, "reusePolicy": "SameKey"}}),
     ];
-    let bed = Bed(Addon::prepare(&json!({"operator": {"userNamespaces": true}}), &tenants));
-    bed.0.install();
+    let addon = Addon::prepare(&json!({"operator": {"userNamespaces": true}}), &tenants);
+    addon.install();
     let hello = json!({"source_code": "print('hello')"});
     let hello_in_chat = json!({"source_code": "print('hello')", "chat_id": "bench"});
-    let mut once = Way::open(&bed.0, "once", WARM, hello).await;
-    let mut chat = Way::open(&bed.0, "chat", 1, hello_in_chat).await;
+    let mut once = Way::open(&addon, "once", WARM, hello).await;
+    let mut chat = Way::open(&addon, "chat", 1, hello_in_chat).await;
     let mut pods_of_chat = chat.pods();
-    let tenant = bed.0.tenant("once").client().await;
+    let tenant = addon.tenant("once").client().await;
     // The operator looks at tenants and nowhere else.
-    let bare = bed.0.admin().client().await;
+    let bare = addon.admin().client().await;
     let (mut floor, mut watched) = (Times::default(), Times::default());
     for _ in 0..ROUNDS {
         over_kube::floor(&bare, FLOORS, &mut floor).await;

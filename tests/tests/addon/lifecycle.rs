@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use crate::{
     batch::{check_completed, create_one, finished, running},
-    shared::{Dumped, dumped, together},
+    shared::together,
 };
 
 /// One of each component, the store of a single node, and two people with tokens who share a tenant.
 struct Bed {
-    addon: Dumped,
+    addon: Addon,
 }
 
 impl Bed {
@@ -20,7 +20,7 @@ impl Bed {
             "shim": {"auth": {"mode": "existingSecret", "existingSecret": {"name": "people", "key": "tokens.json"}}},
         });
         let pool = json!({"replicas": 1, "maxPods": 4});
-        let addon = dumped(Addon::prepare(&values, &[json!({"name": "team", "pool": pool})]));
+        let addon = Addon::prepare(&values, &[json!({"name": "team", "pool": pool})]);
         let tokens = format!("--from-literal=tokens.json={}", json!({"alice": "token-a", "bob": "token-b"}));
         let _ = addon.admin().run(&["create", "secret", "generic", "people", &tokens], "");
         addon.install();

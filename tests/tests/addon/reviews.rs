@@ -3,7 +3,7 @@
 use e2e::{Addon, Door, in_time};
 use serde_json::json;
 
-use crate::shared::{dumped, together};
+use crate::shared::together;
 
 /// What the chart asks tokens to be made for.
 const AUDIENCE: &str = "carrel";
@@ -37,7 +37,7 @@ async fn accounts_of_the_cluster_run_code_where_they_may_create_executions() {
     let _definitions = together().await;
     let values = json!({"operator": {"userNamespaces": true}, "shim": {"auth": {"mode": "tokenReview"}}});
     let tenant = |name: &str| json!({"name": name, "pool": {"replicas": 1, "maxPods": 4}});
-    let addon = dumped(Addon::prepare(&values, &[tenant("one"), tenant("two")]));
+    let addon = Addon::prepare(&values, &[tenant("one"), tenant("two")]);
     addon.install();
     let [alice, bob, guest] = [("one", "alice"), ("two", "bob"), ("one", "guest")];
     let (alice, bob, guest) = (

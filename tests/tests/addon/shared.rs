@@ -3,7 +3,7 @@
 //! A test asks for it before it waits for its turn, so with two tests at a time it is made once.
 
 use std::{
-    ops::{Deref, DerefMut},
+    ops::Deref,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
@@ -18,35 +18,6 @@ static TURN: RwLock<()> = RwLock::const_new(());
 /// Pods of the first tenant's pool that wait, and that there may be.
 pub(crate) const WARM: usize = 4;
 pub(crate) const MOST: usize = 8;
-
-/// An installation that shows what it is like when its test fails.
-pub(crate) struct Dumped(Addon);
-
-pub(crate) const fn dumped(addon: Addon) -> Dumped {
-    Dumped(addon)
-}
-
-impl Deref for Dumped {
-    type Target = Addon;
-
-    fn deref(&self) -> &Addon {
-        &self.0
-    }
-}
-
-impl DerefMut for Dumped {
-    fn deref_mut(&mut self) -> &mut Addon {
-        &mut self.0
-    }
-}
-
-impl Drop for Dumped {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.dump();
-        }
-    }
-}
 
 /// The installation, and the right to use it.
 pub(crate) struct Shared {
@@ -70,7 +41,8 @@ impl Deref for Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        // The last one's installation does so itself.
+        if std::thread::panicking() && Arc::strong_count(&self.addon) > 1 {
             self.addon.dump();
         }
     }
