@@ -3,6 +3,7 @@
 # growth.
 #
 #   tests/e2e.sh [NAME...]      by default all of them; NAME is a file of tests/tests without .rs, or parity
+#   tests/e2e.sh bench          measure hello through the installed chart instead
 #
 # Without KUBECONFIG it starts the cluster of tests/cluster, gives it the images, and ends it afterwards
 # (CARREL_E2E_KEEP=1 keeps it). With KUBECONFIG that cluster is used as it is. Then the images must be there already
@@ -73,7 +74,7 @@ fi
 unset KUBECONFIG
 
 # Needs no cluster, but the helm that comes with ours.
-tests/chart/check.sh
+[ "$*" = bench ] || tests/chart/check.sh
 
 # The tests of one file, so many at a time: they mostly wait, and a node has two cores.
 run() { # THREADS NAME [ARG...]
@@ -109,10 +110,13 @@ run_all() {
     return "$failed"
 }
 
-if [ "$#" -eq 0 ]; then
-    run_all
-else
-    failed=0
-    for name in "$@"; do run 2 "$name" || failed=1; done
-    exit "$failed"
-fi
+case $* in
+    '') run_all ;;
+    # shellcheck disable=SC2086
+    bench) cargo bench ${CARGO_FLAGS-} --workspace --bench cluster ;;
+    *)
+        failed=0
+        for name in "$@"; do run 2 "$name" || failed=1; done
+        exit "$failed"
+        ;;
+esac
