@@ -30,6 +30,7 @@ use tokio::{net::TcpListener, time::Instant};
 use crate::{
     context::Context,
     definitions::{Definitions, OUTDATED},
+    front_tokens,
     live_output::LiveOutputs,
     reach::Reach,
 };
@@ -43,6 +44,7 @@ pub(crate) struct Leading {
     context: Arc<RwLock<Weak<Context>>>,
     pub(crate) definitions: Definitions,
     pub(crate) reach: Reach,
+    pub(crate) front_tokens: front_tokens::Trouble,
 }
 
 impl Leading {
@@ -55,9 +57,10 @@ impl Leading {
     }
 
     /// Health, readiness and metrics. Ready is a leader that may start programs, and a standby that reaches the API,
-    /// when the cluster has the definitions that they were built with.
+    /// when the cluster has the definitions that they were built with and the front the tokens that it is to have.
     pub(crate) fn admin(&self, registry: Arc<Registry>) -> telemetry::Admin {
         let (leading, definitions, reach) = (self.clone(), self.definitions.clone(), self.reach.clone());
+        let tokens = self.front_tokens.clone();
         let outdated = move || match definitions.outdated() {
             Some(message) => Err(format!("{OUTDATED}: {message}")),
             None => Ok(()),
@@ -66,6 +69,7 @@ impl Leading {
             .ready_when("api", move || reach.check())
             .ready_when("takeover", move || leading.check())
             .ready_when("definitions", outdated)
+            .ready_when("front tokens", move || tokens.check())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -210,7 +214,8 @@ async fn allowed(client: &Client, headers: &HeaderMap, namespace: &str, name: &s
 }
 
 /// Whether a token is meant for this port, by what its review says. A server that does not know audiences says
-/// nothing about them.
+/// nothing about them, and a token that is good for the API itself may read here what it may read there. The front
+/// refuses in that case, because who gets in there runs code (`api-shim/src/token_review.rs`).
 fn for_us(audiences: Option<&[String]>) -> bool {
     audiences.is_none_or(|named| named.is_empty() || named.iter().any(|name| name == AUDIENCE))
 }
@@ -232,9 +237,14 @@ mod tests {
             let text = to_bytes(body, 1024).await.unwrap();
             (head.status, String::from_utf8(text.to_vec()).unwrap())
         };
-        assert_eq!(ask().await, (StatusCode::OK, "api: ok\ntakeover: ok\ndefinitions: ok\n".to_owned()));
+        assert_eq!(
+            ask().await,
+            (StatusCode::OK, "api: ok\ntakeover: ok\ndefinitions: ok\nfront tokens: ok\n".to_owned())
+        );
         leading.definitions.set(Some("SandboxPool has no spec.x".to_owned()));
-        let text = "api: ok\ntakeover: ok\ndefinitions: CRDOutdated: SandboxPool has no spec.x\n".to_owned();
+        let text =
+            "api: ok\ntakeover: ok\ndefinitions: CRDOutdated: SandboxPool has no spec.x\nfront tokens: ok\n"
+                .to_owned();
         assert_eq!(ask().await, (StatusCode::SERVICE_UNAVAILABLE, text));
     }
 

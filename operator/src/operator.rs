@@ -30,9 +30,6 @@ pub enum OperatorError {
     /// There is no signing key.
     #[error("the signing key could not be had")]
     Keys(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The tokens of the HTTP front could not be made.
-    #[error("the tokens of the HTTP front could not be made")]
-    FrontTokens(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The lease could not be taken, or was lost.
     #[error("this operator is not the leader (any more)")]
     Lease(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -110,6 +107,11 @@ impl Operator {
         }
         let looking = definitions::keep(client.clone(), leading.definitions.clone(), metrics.clone());
         spawn(&mut tasks, "look at the definitions", Box::pin(looking));
+        if let Some(wanted) = config.front_tokens.clone() {
+            let (namespace, trouble) = (config.operator_namespace.clone(), leading.front_tokens.clone());
+            let keeping = front_tokens::keep(client.clone(), namespace, wanted, trouble);
+            spawn(&mut tasks, "tokens of the front", Box::pin(keeping));
+        }
         let begun = tokio::select! {
             begun = begin(&config, &client, &leading.reach) => begun?,
             error = first_end(&mut tasks) => return Err(error),
@@ -146,13 +148,9 @@ struct Begun {
     last_ended: Option<DateTime<Utc>>,
 }
 
-/// Makes the Secrets, then waits to become the leader.
+/// Makes the keys, then waits to become the leader.
 async fn begin(config: &OperatorConfig, client: &Client, reach: &Reach) -> Result<Begun, OperatorError> {
     let namespace = &config.operator_namespace;
-    if let Some(wanted) = &config.front_tokens {
-        let made = reach.patiently(|| front_tokens::ensure(client.clone(), namespace, wanted)).await;
-        made.map_err(|error| OperatorError::FrontTokens(error.into()))?;
-    }
     let keys = reach.patiently(|| keys::load(client.clone(), namespace)).await;
     let keys = keys.map_err(|error| OperatorError::Keys(error.into()))?;
     let term = Term::new(keys.current.clone(), config.timings.token, config.clock.clone());

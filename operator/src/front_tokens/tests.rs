@@ -53,11 +53,16 @@ fn a_secret_of_another_form_is_an_error_that_does_not_quote_it() {
 struct Contended {
     secret: Option<Value>,
     patches: usize,
+    /// It answers nothing but this.
+    refuses: Option<u16>,
 }
 
 impl Contended {
     fn answer(&mut self, method: &Method, body: &Value) -> (u16, Value) {
         let (wanted, version) = (&body["data"][ENTRY], &body["metadata"]["resourceVersion"]);
+        if let Some(code) = self.refuses {
+            return refusal(code);
+        }
         match (method.as_str(), self.secret.is_some()) {
             ("POST", false) => {
                 self.secret = Some(stored(wanted, 1));
@@ -94,7 +99,11 @@ fn stored(content: &Value, version: i32) -> Value {
 }
 
 fn refusal(code: u16) -> (u16, Value) {
-    let reason = if code == 404 { "NotFound" } else { "Conflict" };
+    let reason = match code {
+        403 => "Forbidden",
+        404 => "NotFound",
+        _ => "Conflict",
+    };
     (
         code,
         json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code }),
@@ -102,6 +111,14 @@ fn refusal(code: u16) -> (u16, Value) {
 }
 
 async fn ensure_in(api: &Arc<Mutex<Contended>>, identities: &[&str]) -> Result<(), FrontTokensError> {
+    ensure(client(api), "ns", &wanted(identities)).await
+}
+
+fn wanted(identities: &[&str]) -> FrontTokens {
+    FrontTokens { secret: "s".to_owned(), identities: names(identities) }
+}
+
+fn client(api: &Arc<Mutex<Contended>>) -> Client {
     let state = Arc::clone(api);
     let service = tower::service_fn(move |request: Request<Body>| {
         let state = Arc::clone(&state);
@@ -114,8 +131,7 @@ async fn ensure_in(api: &Arc<Mutex<Contended>>, identities: &[&str]) -> Result<(
             Ok::<_, Infallible>(Response::builder().status(code).body(answer).unwrap())
         }
     });
-    let wanted = FrontTokens { secret: "s".to_owned(), identities: names(identities) };
-    ensure(Client::new(service, "ns"), "ns", &wanted).await
+    Client::new(service, "ns")
 }
 
 #[tokio::test]
@@ -132,10 +148,57 @@ async fn a_secret_is_made_once_and_read_from_then_on() {
 #[tokio::test]
 async fn what_somebody_else_writes_meanwhile_stays() {
     let secret = Some(stored(&encoded(&json!({ "a": "old" })), 1));
-    let api = Arc::new(Mutex::new(Contended { secret, patches: 0 }));
+    let api = Arc::new(Mutex::new(Contended { secret, ..Contended::default() }));
     ensure_in(&api, &["a", "b", "c"]).await.unwrap();
     let api = api.lock().unwrap();
     let tokens = api.tokens();
     assert_eq!((&tokens["a"], &tokens["b"]), (&json!("old"), &json!("theirs")));
     assert_eq!((tokens["c"].as_str().unwrap().len(), api.patches), (43, 2));
+}
+
+fn keeper(api: &Arc<Mutex<Contended>>) -> Keeper {
+    let (namespace, trouble) = ("ns".to_owned(), Trouble::default());
+    Keeper { client: client(api), namespace, wanted: wanted(&["a"]), trouble, failures: 0 }
+}
+
+#[tokio::test]
+async fn what_a_person_has_written_wrongly_stays_is_told_of_and_is_completed_once_it_is_mended() {
+    let wrong = stored(&json!(ByteString(b"{\"a\": \"hunter2\",}".to_vec())), 1);
+    let api = Arc::new(Mutex::new(Contended { secret: Some(wrong.clone()), ..Contended::default() }));
+    let mut keeper = keeper(&api);
+    for _ in 0..3 {
+        assert_eq!(keeper.look().await, SOON);
+        let told = keeper.trouble.check().unwrap_err();
+        assert!(told.contains("tokens.json") && told.contains("correct it"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    assert_eq!(api.lock().unwrap().secret, Some(wrong));
+    api.lock().unwrap().secret = Some(stored(&encoded(&json!({ "b": "theirs" })), 2));
+    assert_eq!(keeper.look().await, AGAIN);
+    assert_eq!(keeper.trouble.check(), Ok(()));
+    assert!(api.lock().unwrap().tokens().contains_key("a"));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_deleted_is_made_again() {
+    let api = Arc::new(Mutex::new(Contended::default()));
+    let mut keeper = keeper(&api);
+    assert_eq!(keeper.look().await, AGAIN);
+    let first = api.lock().unwrap().secret.take().expect("a Secret");
+    assert_eq!(keeper.look().await, AGAIN);
+    let again = api.lock().unwrap().secret.clone().expect("another one");
+    assert_ne!(first, again);
+}
+
+#[tokio::test]
+async fn an_api_that_refuses_is_told_of_when_it_goes_on_doing_so() {
+    let api = Arc::new(Mutex::new(Contended { refuses: Some(403), ..Contended::default() }));
+    let mut keeper = keeper(&api);
+    keeper.look().await;
+    assert_eq!(keeper.trouble.check(), Ok(()), "it may have started just now");
+    keeper.look().await;
+    assert!(keeper.trouble.check().is_err());
+    api.lock().unwrap().refuses = None;
+    keeper.look().await;
+    assert_eq!(keeper.trouble.check(), Ok(()));
 }

@@ -8,13 +8,20 @@ use std::{
     process::{Child, Command},
 };
 
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
-use kube::{Api, api::ListParams};
+use k8s_openapi::{
+    ByteString,
+    api::{coordination::v1::Lease, core::v1::Secret},
+};
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use tokio::net::TcpListener;
+use serde_json::json;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::bed::{Bed, alone, eventually};
@@ -34,31 +41,55 @@ impl Drop for Process {
     }
 }
 
+/// Serves the API over HTTPS, and starts the binary against it.
+async fn start(bed: &Bed) -> (Process, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (api, stop) = (bed.api.clone(), CancellationToken::new());
+    let tls = api.tls(address.ip()).unwrap();
+    std::fs::write(bed.path("kubeconfig"), api.kubeconfig(&format!("https://{address}"))).unwrap();
+    let serving = tokio::spawn(async move { api.serve(listener, tls, stop).await });
+
+    let mut command = Command::new(binary());
+    command
+        .args(["--executor-image=carrel", "--internal-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
+        .args(["--token-secret=front", "--token-identities=a,b"])
+        .arg("--blobs-dir")
+        .arg(bed.path("blobs"))
+        .env("KUBECONFIG", bed.path("kubeconfig"))
+        .process_group(0);
+    (Process(command.spawn().unwrap()), serving)
+}
+
+#[test]
+fn tokens_that_somebody_has_written_wrongly_stay_and_keep_nobody_from_leading() {
+    alone(async {
+        let bed = Bed::empty().await;
+        let secrets: Api<Secret> = Api::namespaced(bed.client(), "carrel-system");
+        let entry = ByteString(br#"{"a": "a comma too many",}"#.to_vec());
+        let by_hand = json!({"metadata": {"name": "front"}, "data": {"tokens.json": entry}});
+        let by_hand: Secret = serde_json::from_value(by_hand).unwrap();
+        let written = secrets.create(&PostParams::default(), &by_hand).await.unwrap();
+        let (mut process, serving) = start(&bed).await;
+        bed.make_pool("default", 1, 2).await;
+        eventually("it makes a pod", async || bed.pod_names().await.len() == 1).await;
+        assert_eq!(secrets.get("front").await.unwrap(), written);
+        assert!(process.0.try_wait().unwrap().is_none(), "it goes on");
+        serving.abort();
+    });
+}
+
 #[test]
 fn the_binary_takes_the_lease_makes_its_key_and_pods_and_gives_the_lease_back() {
     alone(async {
         let bed = Bed::empty().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (api, stop) = (bed.api.clone(), CancellationToken::new());
-        let tls = api.tls(address.ip()).unwrap();
-        std::fs::write(bed.path("kubeconfig"), api.kubeconfig(&format!("https://{address}"))).unwrap();
-        let serving = tokio::spawn(async move { api.serve(listener, tls, stop).await });
-
-        let mut command = Command::new(binary());
-        command
-            .args(["--executor-image=carrel", "--internal-listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
-            .args(["--token-secret=front", "--token-identities=a,b"])
-            .arg("--blobs-dir")
-            .arg(bed.path("blobs"))
-            .env("KUBECONFIG", bed.path("kubeconfig"))
-            .process_group(0);
-        let mut process = Process(command.spawn().unwrap());
+        let (mut process, serving) = start(&bed).await;
         bed.make_pool("default", 1, 2).await;
         eventually("it makes a pod", async || bed.pod_names().await.len() == 1).await;
         let secrets: Api<Secret> = Api::namespaced(bed.client(), "carrel-system");
         let secret = secrets.get("carrel-executor-keys").await.unwrap().data.unwrap();
         let (_, seed) = std::str::from_utf8(&secret["current"].0).unwrap().split_once(':').unwrap();
+        eventually("it makes the tokens", async || secrets.get_opt("front").await.unwrap().is_some()).await;
         let tokens = secrets.get("front").await.unwrap().data.unwrap();
         let tokens: BTreeMap<String, String> = serde_json::from_slice(&tokens["tokens.json"].0).unwrap();
         assert_eq!(tokens.keys().collect::<Vec<_>>(), ["a", "b"]);
