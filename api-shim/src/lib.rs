@@ -26,6 +26,7 @@ mod activity;
 pub mod admission;
 pub mod answer;
 mod app;
+mod audience;
 pub mod auth;
 pub mod body;
 pub mod budget;

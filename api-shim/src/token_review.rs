@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
+    audience::is_for_others,
     error::ShimError,
     metrics::Metrics,
     tenants::{MAX_IDENTITY_LENGTH, Tenants},
@@ -108,6 +109,9 @@ impl Reviews {
         if let Some(verdict) = self.known(&hash) {
             return Ok(verdict?);
         }
+        if self.audience.as_deref().is_some_and(|audience| is_for_others(token, audience)) {
+            return Err(Refusal::Invalid.into());
+        }
         let asked = tokio::time::timeout(PATIENCE, self.ask(hash, token, tenants)).await;
         let verdict = asked.unwrap_or(Err(ReviewError::Timeout)).map_err(|error| ShimError::Unavailable {
             why: telemetry::with_causes(&error),
@@ -175,7 +179,9 @@ impl Reviews {
         let answer = answer.map_err(|source| ReviewError::Api { question: "whose a token is", source })?;
         let status = answer.status.filter(|status| status.authenticated == Some(true));
         let Some(status) = status else { return Ok(None) };
-        // A server that does not know audiences says nothing about them, and then it has not checked them.
+        // A server that does not know audiences says nothing about them, and then it has not checked them. Here that is
+        // a refusal, because the token alone lets its user run code. The operator's internal port lets such a token in
+        // (`operator/src/live_server.rs`); it shows what the token's user could read from the API itself.
         let named = |audience: &String| status.audiences.iter().flatten().any(|named| named == audience);
         let for_us = self.audience.as_ref().is_none_or(named);
         let named = |user: &UserInfo| user.username.as_ref().is_some_and(|name| !name.is_empty());

@@ -187,6 +187,24 @@ async fn a_token_for_somebody_else_is_refused() {
 }
 
 #[tokio::test]
+async fn about_a_token_that_says_that_it_is_for_somebody_else_the_api_is_not_asked() {
+    // {"sub":"system:serviceaccount:ns-b:robot","aud":["api"]}
+    let claims = "eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQ6bnMtYjpyb2JvdCIsImF1ZCI6WyJhcGkiXX0";
+    let robot = format!("e30.{claims}.c2ln");
+    for (audience, status, asked) in [
+        (Some("carrel"), StatusCode::UNAUTHORIZED, 0),
+        // Without an audience of our own any token of the cluster counts.
+        (None, StatusCode::OK, 2),
+    ] {
+        let (service, reviewer) = reviewed(audience).await;
+        let user = json!({"username": "system:serviceaccount:ns-b:robot"});
+        reviewer.users.lock().insert(robot.clone(), user);
+        assert_eq!(run(&service, &robot).await.status, status);
+        assert_eq!(reviewer.asked.lock().len(), asked);
+    }
+}
+
+#[tokio::test]
 async fn an_api_that_does_not_say_is_no_refusal_of_the_token() {
     let (service, reviewer) = reviewed(None).await;
     reviewer.refuses_us.store(true, Ordering::Relaxed);
