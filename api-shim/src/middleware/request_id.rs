@@ -3,6 +3,7 @@
 
 use axum::{extract::Request, middleware::Next, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use telemetry::TraceParent;
 use tracing::{Instrument, Span, field::Empty};
 use uuid::Uuid;
 
@@ -27,7 +28,7 @@ pub async fn request_id(mut request: Request, next: Next) -> Response {
         telemetry::continue_trace(&span, context);
     }
     // Without a collector there is no span of ours to go on from.
-    let trace_parent = telemetry::trace_parent(&span).or_else(|| sent.map(str::to_owned));
+    let trace_parent = telemetry::trace_parent(&span).or(sent).map(|context| context.to_string());
     request.extensions_mut().insert(Origin { request_id: id, trace_parent });
     let mut response = next.run(request).instrument(span).await;
     if let Ok(header) = header {
@@ -52,12 +53,9 @@ fn sent_id(headers: &HeaderMap) -> Option<&str> {
     ((1..=128).contains(&id.len()) && plain).then_some(id)
 }
 
-/// `version-trace-parent-flags` in lower-case hex; anything else is not passed on.
-fn sent_trace(headers: &HeaderMap) -> Option<&str> {
-    let context = headers.get(TRACE_PARENT)?.to_str().ok()?;
-    let hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let lengths: Vec<_> = context.split('-').map(|part| (part.len(), hex(part))).collect();
-    (lengths == [(2, true), (32, true), (16, true), (2, true)]).then_some(context)
+/// What is no trace context is not passed on.
+fn sent_trace(headers: &HeaderMap) -> Option<TraceParent> {
+    TraceParent::parse(headers.get(TRACE_PARENT)?.to_str().ok()?)
 }
 
 #[cfg(test)]
@@ -94,10 +92,8 @@ mod tests {
             HeaderMap::from_iter([(HeaderName::from_static(TRACE_PARENT), HeaderValue::from_static(value))])
         };
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(sent_trace(&sent(good)), Some(good));
-        for bad in
-            ["", "00-0af7-b7ad6b7169203331-01", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"]
-        {
+        assert_eq!(sent_trace(&sent(good)).map(|context| context.to_string()).as_deref(), Some(good));
+        for bad in ["", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"] {
             assert_eq!(sent_trace(&sent(bad)), None, "{bad}");
         }
     }

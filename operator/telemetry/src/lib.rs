@@ -10,6 +10,7 @@ mod json;
 mod logs;
 mod metrics;
 mod otlp_client;
+mod trace_parent;
 mod traces;
 
 pub use crate::{
@@ -17,5 +18,6 @@ pub use crate::{
     errors::with_causes,
     logs::{Guard, InitError, LogFormat, LogSettings, init, init_with},
     metrics::{LATENCY_BUCKETS_SECONDS, exposition, latency_histogram, new_registry},
+    trace_parent::TraceParent,
     traces::{Past, TraceError, continue_trace, record, trace_parent},
 };

@@ -10,10 +10,7 @@ use std::{
 
 use opentelemetry::{
     Context, KeyValue, global,
-    trace::{
-        Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer,
-        TracerProvider as _,
-    },
+    trace::{Span as _, TraceContextExt as _, Tracer, TracerProvider as _},
 };
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::{
@@ -24,7 +21,7 @@ use tracing::{Span, Subscriber};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::otlp_client::OtlpClient;
+use crate::{otlp_client::OtlpClient, trace_parent::TraceParent};
 
 /// The collector, as a base of URLs.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -95,21 +92,20 @@ impl Drop for Traces {
     }
 }
 
-/// The context of a span as the text of `traceparent`, to be sent on; nothing while spans are not sent.
+/// The context of a span, to be sent on; nothing while spans are not sent.
 #[must_use]
-pub fn trace_parent(span: &Span) -> Option<String> {
-    let context = span.context();
-    let span = context.span();
-    let context = span.span_context();
-    context.is_valid().then(|| {
-        format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags().to_u8())
-    })
+pub fn trace_parent(span: &Span) -> Option<TraceParent> {
+    TraceParent::of(span.context().span().span_context())
 }
 
-/// Makes a span a part of what sent this `traceparent`. A text that is none changes nothing.
-pub fn continue_trace(span: &Span, trace_parent: &str) {
+/// Makes a span a part of what sent this `traceparent`.
+pub fn continue_trace(span: &Span, trace_parent: TraceParent) {
     // Without a collector there is nothing that could have a parent.
-    let _ = parse(trace_parent).map(|context| span.set_parent(context));
+    let _ = span.set_parent(context(trace_parent));
+}
+
+fn context(trace_parent: TraceParent) -> Context {
+    Context::new().with_remote_span_context(trace_parent.remote())
 }
 
 /// Work that is told when it is over, because no task of ours was there all the time.
@@ -117,7 +113,7 @@ pub fn continue_trace(span: &Span, trace_parent: &str) {
 pub struct Past<'a> {
     /// What it is called.
     pub name: &'static str,
-    /// The `traceparent` that it belongs to.
+    /// The `traceparent` that it belongs to. A text that is none counts as none.
     pub trace_parent: Option<&'a str>,
     /// When it began.
     pub began: SystemTime,
@@ -139,7 +135,7 @@ where
     T::Span: Send + Sync + 'static,
 {
     let Past { name, trace_parent, began, took, fields, parts } = past;
-    let parent = trace_parent.and_then(parse).unwrap_or_default();
+    let parent = trace_parent.and_then(TraceParent::parse).map(context).unwrap_or_default();
     let fields = fields.into_iter().map(|(key, value)| KeyValue::new(key, value));
     let builder = tracer.span_builder(name).with_start_time(began).with_attributes(fields);
     let context = parent.with_span(tracer.build_with_context(builder, &parent));
@@ -150,24 +146,6 @@ where
         tracer.build_with_context(builder, &context).end_with_timestamp(at);
     }
     context.span().end_with_timestamp(began + took);
-}
-
-/// `version-trace-parent-flags`; later versions may have more behind them.
-fn parse(trace_parent: &str) -> Option<Context> {
-    let mut fields = trace_parent.split('-');
-    let version = u8::from_str_radix(fields.next()?, 16).ok()?;
-    let (trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?);
-    if version == u8::MAX || (trace.len(), parent.len(), flags.len()) != (32, 16, 2) {
-        return None;
-    }
-    let context = SpanContext::new(
-        TraceId::from_hex(trace).ok()?,
-        SpanId::from_hex(parent).ok()?,
-        TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED,
-        true,
-        TraceState::default(),
-    );
-    context.is_valid().then(|| Context::new().with_remote_span_context(context))
 }
 
 #[cfg(test)]
@@ -213,9 +191,9 @@ mod tests {
         let body = sent(|traces| {
             tracing::subscriber::with_default(tracing_subscriber::registry().with(traces.layer()), || {
                 let span = tracing::info_span!("request", request_id = "r-17");
-                continue_trace(&span, SENT);
+                continue_trace(&span, TraceParent::parse(SENT).unwrap());
                 // The context goes on in the same trace, from this span.
-                let onward = trace_parent(&span).unwrap();
+                let onward = trace_parent(&span).unwrap().to_string();
                 assert!(onward.starts_with("00-0af7651916cd43dd8448eb211c80319c-"), "{onward}");
                 assert_ne!(onward, SENT);
                 span.in_scope(|| tracing::info!("an event"));
@@ -252,31 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn a_context_is_read_as_it_was_sent_and_nothing_else_is() {
-        let context = parse(SENT).unwrap();
-        let context = context.span().span_context().clone();
-        assert_eq!(context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
-        assert_eq!(context.span_id().to_string(), "b7ad6b7169203331");
-        assert!(context.is_sampled() && context.is_remote());
-        assert!(!parse(&SENT.replace("-01", "-00")).unwrap().span().span_context().is_sampled());
-        assert!(parse(&SENT.replacen("00-", "01-", 1).replace("-01", "-01-more")).is_some());
-        for wrong in [
-            "",
-            "00",
-            "00-0af7-b7ad6b7169203331-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
-        ] {
-            assert!(parse(wrong).is_none(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn without_a_collector_no_context_is_sent_on() {
         let span = tracing::info_span!("request");
-        continue_trace(&span, SENT);
+        continue_trace(&span, TraceParent::parse(SENT).unwrap());
         assert_eq!(trace_parent(&span), None);
     }
 
