@@ -50,25 +50,35 @@ impl Counts {
         }
     }
 
-    /// Prints how many there were for each of these executions. None may have cost more writes of its own than it must:
-    /// it is created, and its outcome is written.
-    ///
-    /// # Panics
-    /// When there were more.
+    /// How many there were for each of so many executions, by verb, and how many of them wrote the execution itself.
     #[must_use]
-    pub fn checked(&self, executions: &Times) -> String {
-        let hot: f64 = HOT.iter().filter_map(|name| self.0.get(*name)).sum();
-        let least = f64::from(2 * executions.count());
-        let most = least + f64::from(executions.longer_than(SHOWN_AFTER));
-        assert!((least..=most).contains(&hot), "{hot} writes, and not {least} to {most}: {:?}", self.0);
-        let rates = self.0.iter().map(|(name, count)| (name, count / f64::from(executions.count())));
+    pub fn rates(&self, executions: u32) -> String {
+        let rates = self.0.iter().map(|(name, count)| (name, count / f64::from(executions)));
         let rates = rates.filter(|(_, rate)| *rate > 0.005);
         let rates: Vec<String> = rates.map(|(name, rate)| format!("{name} {rate:.2}")).collect();
         format!(
             "API writes of an execution itself (create, terminal status): {:.2}\n  \
              API requests per execution: {}",
-            hot / f64::from(executions.count()),
+            self.hot() / f64::from(executions),
             rates.join(", ")
         )
+    }
+
+    fn hot(&self) -> f64 {
+        HOT.iter().filter_map(|name| self.0.get(*name)).sum()
+    }
+
+    /// None of these executions may have cost more writes of its own than it must: it is created, and its outcome is
+    /// written.
+    ///
+    /// # Panics
+    /// When there were more, or somebody else was served too.
+    pub fn check(&self, executions: &Times) {
+        let (hot, least) = (self.hot(), f64::from(2 * executions.count()));
+        let most = least + f64::from(executions.longer_than(SHOWN_AFTER));
+        assert!(
+            (least..=most).contains(&hot),
+            "{hot} writes of executions themselves, and not {least} to {most}"
+        );
     }
 }

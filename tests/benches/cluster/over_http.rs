@@ -74,7 +74,12 @@ impl<'a> Way<'a> {
     pub(crate) fn print(&self, pods: &str, floor: &Times) {
         println!("over HTTP, {pods}, {} times: {}", self.times.count(), self.times);
         println!("  {}", in_floors(&self.times, floor));
-        println!("  {}", self.counts.checked(&self.times));
+        println!("  {}", self.counts.rates(self.times.count()));
+    }
+
+    /// See [`Counts::check`].
+    pub(crate) fn check(&self) {
+        self.counts.check(&self.times);
     }
 }
 

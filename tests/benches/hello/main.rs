@@ -38,8 +38,9 @@ async fn main() {
     counts.add(&before, &Counts::read(&kube).await);
     println!("hello over HTTP, standalone, warm, {REQUESTS} requests one after another");
     println!("  {times}");
-    println!("  {}", counts.checked(&times));
+    println!("  {}", counts.rates(times.count()));
     throughput(&client, &carrel).await;
+    counts.check(&times);
 }
 
 async fn hello(client: &reqwest::Client, carrel: &Carrel) {
