@@ -1,6 +1,7 @@
-//! What can only be done to pods whose node is this machine: killing a program as a crash does, without a word before.
+//! What can only be done to pods whose node is this machine: killing a program as a crash does, without a word before,
+//! and keeping pods from the network.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -25,4 +26,35 @@ fn is_of_pod(pid: i32, program: &str, pod: &str) -> bool {
     let host = format!("HOSTNAME={pod}");
     read("comm").trim_ascii_end() == name.as_bytes()
         && read("environ").split(|byte| *byte == 0).any(|variable| variable == host.as_bytes())
+}
+
+/// Pods that reach nothing as long as this lives, as where network policies are enforced. What asks them gets answers.
+#[derive(Debug)]
+pub struct Muted;
+
+impl Muted {
+    /// Takes the network away from the pods of these addresses.
+    #[must_use]
+    pub fn start(addresses: &[String]) -> Self {
+        // A table of its own, which `tests/cluster` removes too when nobody is left to do it.
+        let rules = format!(
+            "table inet carrel_muted {{ chain begin {{ type filter hook prerouting priority mangle; \
+             ip saddr {{ {} }} ct state new drop; }}; }}",
+            addresses.join(", ")
+        );
+        assert!(nft(&[&rules]), "nft makes no rules");
+        Self
+    }
+}
+
+fn nft(words: &[&str]) -> bool {
+    Command::new("nft").args(words).status().is_ok_and(|status| status.success())
+}
+
+impl Drop for Muted {
+    fn drop(&mut self) {
+        if !nft(&["delete", "table", "inet", "carrel_muted"]) {
+            eprintln!("the table carrel_muted of nft is still there");
+        }
+    }
 }

@@ -9,7 +9,7 @@ shut_egress() { nft -f "$here/config/egress.nft"; }
 
 open_egress() {
     local table
-    for table in "inet carrel_cluster" "ip kube-proxy" "ip6 kube-proxy"; do
+    for table in "inet carrel_cluster" "inet carrel_muted" "ip kube-proxy" "ip6 kube-proxy"; do
         # shellcheck disable=SC2086
         nft delete table $table 2>/dev/null || true
     done

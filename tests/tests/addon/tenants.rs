@@ -1,9 +1,9 @@
 //! Two tenants, as HTTP and as the network see them.
 
-use e2e::Addon;
+use e2e::{Addon, Cluster, machine::Muted};
 use serde_json::{Value, json};
 
-use crate::shared::together;
+use crate::shared::{alone, together};
 
 /// A program that asks an executor for what it holds, as the operator does but without a signature.
 fn unsigned_request(ip: &str) -> Value {
@@ -16,12 +16,11 @@ fn unsigned_request(ip: &str) -> Value {
     json!({"source_code": code})
 }
 
-/// The address of an idle pod of a tenant.
-fn idle_pod(addon: &Addon, tenant: &str) -> String {
+/// The addresses of a tenant's sandboxes.
+fn addresses(addon: &Addon, tenant: &str) -> Vec<String> {
     let pods = addon.tenant(tenant).list(&["pods", "-l", "carrel.dev/pool=default"]);
     let alive = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-    let mut addresses = alive.filter_map(|pod| pod["status"]["podIP"].as_str());
-    addresses.next().expect("a pod with an address").to_owned()
+    alive.filter_map(|pod| pod["status"]["podIP"].as_str().map(str::to_owned)).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,10 +34,27 @@ async fn the_charts_test_passes_and_says_what_keeps_sandboxes_apart() {
     let enforced = says("ENFORCED network");
     assert!(enforced != says("NOT ENFORCED network"), "one of the two is said: {said}");
     let door = addon.door("a").await;
-    let reached = door.execute(&unsigned_request(&idle_pod(&addon, "b"))).await;
+    let reached = door.execute(&unsigned_request(&addresses(&addon, "b")[0])).await;
     // The wall behind the network: an executor answers nobody who cannot sign.
     let expected = if enforced { "unreachable\n" } else { "401\n" };
     assert_eq!(reached["stdout"], expected, "{reached}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn the_charts_test_says_when_sandboxes_reach_nothing() {
+    let addon = alone().await;
+    if Cluster::own_script().is_none() {
+        println!(
+            "NOT TESTED: the pods of this cluster are not on this machine, so their network is left alone"
+        );
+        return;
+    }
+    let all: Vec<String> = ["a", "b", "small"].iter().flat_map(|tenant| addresses(&addon, tenant)).collect();
+    let _muted = Muted::start(&all);
+    let said = addon.helm().test();
+    assert!(said.lines().any(|line| line.starts_with("ENFORCED network: ")), "{said}");
+    assert!(!said.contains("NOT ENFORCED"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
