@@ -10,7 +10,10 @@
 //! for a user namespace of the run's own or a pids cgroup. `RLIMIT_FSIZE`: `fileBytes` says what is
 //! handed back, not what may be written.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use protocol::RunLimits;
 use rustix::process::{Resource, Rlimit};
@@ -53,12 +56,15 @@ pub(crate) struct OomCounter {
 }
 
 impl OomCounter {
-    /// Reads it now; without a cgroup of the second version nothing can be proved.
+    /// Reads it now; without a cgroup for memory nothing can be proved.
     pub(crate) fn read() -> Self {
-        let file = fs::read_to_string("/proc/self/cgroup").ok().as_deref().and_then(events_file);
-        let before =
-            file.as_ref().and_then(|file| fs::read_to_string(file).ok()).map_or(0, |text| kills(&text));
-        Self { file, before }
+        let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let found = event_files(&cgroups).into_iter().find_map(|file| {
+            let text = fs::read_to_string(&file).ok()?;
+            Some((file, kills(&text)))
+        });
+        let (file, before) = found.unzip();
+        Self { file, before: before.unwrap_or(0) }
     }
 
     /// Whether the kernel killed since.
@@ -68,10 +74,24 @@ impl OomCounter {
     }
 }
 
-/// Where the events of the cgroup in `/proc/self/cgroup` are.
-fn events_file(cgroups: &str) -> Option<PathBuf> {
-    let path = cgroups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    Some(PathBuf::from("/sys/fs/cgroup").join(path).join("memory.events"))
+/// Where the events of the cgroups in `/proc/self/cgroup` may be. Of the first version a container sees its own group
+/// as the top of the mount, under a path that it does not see.
+fn event_files(cgroups: &str) -> Vec<PathBuf> {
+    let of = |line: &str| -> Vec<PathBuf> {
+        let Some((controllers, path)) = line.split_once(':').and_then(|(_, rest)| rest.split_once(":/"))
+        else {
+            return Vec::new();
+        };
+        let top = Path::new("/sys/fs/cgroup");
+        match controllers {
+            "" => vec![top.join(path).join("memory.events")],
+            "memory" => {
+                [path, ""].map(|path| top.join("memory").join(path).join("memory.oom_control")).into()
+            }
+            _ => Vec::new(),
+        }
+    };
+    cgroups.lines().flat_map(of).collect()
 }
 
 fn kills(events: &str) -> u64 {
@@ -111,14 +131,26 @@ mod tests {
     #[test]
     fn the_kernels_kills_are_found_among_its_events() {
         assert_eq!(kills("low 0\nhigh 0\nmax 5\noom 2\noom_kill 3\noom_group_kill 1\n"), 3);
+        assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"), 2);
         assert_eq!(kills(""), 0);
     }
 
     #[test]
-    fn the_cgroup_of_the_second_version_is_the_one_that_counts() {
-        let found = events_file("1:name=systemd:/x\n0::/kubepods/pod1\n").unwrap();
-        assert_eq!(found, PathBuf::from("/sys/fs/cgroup/kubepods/pod1/memory.events"));
-        assert_eq!(events_file("0::/\n").unwrap(), PathBuf::from("/sys/fs/cgroup/memory.events"));
-        assert_eq!(events_file("3:memory:/x\n"), None);
+    fn the_events_are_where_the_version_of_the_cgroups_has_them() {
+        let files = |cgroups| -> Vec<_> {
+            event_files(cgroups).iter().map(|file| file.display().to_string()).collect()
+        };
+        assert_eq!(
+            files("1:name=systemd:/x\n0::/kubepods/pod1\n"),
+            ["/sys/fs/cgroup/kubepods/pod1/memory.events"]
+        );
+        assert_eq!(files("0::/\n"), ["/sys/fs/cgroup/memory.events"]);
+        assert_eq!(
+            files("4:memory:/kubepods/pod1\n3:cpu,cpuacct:/kubepods/pod1\n"),
+            [
+                "/sys/fs/cgroup/memory/kubepods/pod1/memory.oom_control",
+                "/sys/fs/cgroup/memory/memory.oom_control"
+            ]
+        );
     }
 }

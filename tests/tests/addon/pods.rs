@@ -1,6 +1,6 @@
-//! Sandboxes that are deleted while their program runs.
+//! Sandboxes that are deleted, and sandboxes that have no memory left, while their program runs.
 
-use e2e::{Counter, in_time};
+use e2e::{Counter, in_time, kubectl::execution};
 use serde_json::json;
 
 use crate::{
@@ -40,4 +40,20 @@ async fn a_sandbox_that_is_taken_away_ends_its_execution_as_lost_and_is_replaced
         (ready == Some(WARM as u64)).then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_program_that_takes_all_memory_ends_as_out_of_memory() {
+    let addon = together().await;
+    let greedy = "print('begin', flush=True)\nall = []\nwhile True: all.append(bytearray(1 << 24))";
+    let name = addon.tenant("a").create(&execution(&json!({"code": greedy})));
+    let status = finished(addon.tenant("a"), &name, 120);
+    assert_eq!(
+        (&status["phase"], &status["reason"]),
+        (&json!("Failed"), &json!("OutOfMemory")),
+        "{status:#}"
+    );
+    let answer = addon.door("a").await.execute(&json!({"source_code": greedy})).await;
+    assert_eq!(answer["exit_code"], -1, "{answer}");
 }
