@@ -128,7 +128,7 @@ async fn ensure(client: Client, namespace: &str, wanted: &FrontTokens) -> Result
     let FrontTokens { secret: name, identities } = wanted;
     let api: Api<Secret> = Api::namespaced(client, namespace);
     let found = secrets::read_or_make(&api, name, || {
-        let all = completed(Map::new(), identities, random)?.unwrap_or_default();
+        let Completed { all, .. } = completed(Map::new(), identities, random)?.unwrap_or_default();
         Ok::<_, FrontTokensError>(secrets::secret(name, ENTRY, text(&all)))
     })
     .await?;
@@ -137,7 +137,9 @@ async fn ensure(client: Client, namespace: &str, wanted: &FrontTokens) -> Result
     }
     let mut secret = found.secret;
     for _ in 0..ATTEMPTS {
-        let Some(all) = completed(tokens(&secret)?, identities, random)? else { return Ok(()) };
+        let Some(Completed { all, new }) = completed(tokens(&secret)?, identities, random)? else {
+            return Ok(());
+        };
         let patch = json!({
             "metadata": { "resourceVersion": secret.metadata.resource_version },
             "data": { ENTRY: ByteString(text(&all)) },
@@ -148,7 +150,7 @@ async fn ensure(client: Client, namespace: &str, wanted: &FrontTokens) -> Result
         };
         match api.patch(name, &params, &Patch::Merge(&patch)).await {
             Ok(_) => {
-                tracing::info!(secret = name, identities = all.len(), "tokens of new identities were made");
+                tracing::info!(secret = name, identities = new, "tokens of new identities were made");
                 return Ok(());
             }
             Err(kube::Error::Api(status)) if status.code == 409 => secret = api.get(name).await?,
@@ -169,19 +171,28 @@ fn tokens(secret: &Secret) -> Result<Map<String, Value>, FrontTokensError> {
     }
 }
 
+/// Tokens, one for each identity.
+#[derive(Default)]
+struct Completed {
+    all: Map<String, Value>,
+    /// How many of them were made just now.
+    new: usize,
+}
+
 /// `tokens` with one for each identity; `None` when nobody lacks one.
 fn completed<E>(
     mut tokens: Map<String, Value>,
     identities: &[String],
     fresh: impl Fn() -> Result<String, E>,
-) -> Result<Option<Map<String, Value>>, E> {
+) -> Result<Option<Completed>, E> {
     let before = tokens.len();
     for identity in identities {
         if !tokens.contains_key(identity) {
             tokens.insert(identity.clone(), Value::String(fresh()?));
         }
     }
-    Ok((tokens.len() > before).then_some(tokens))
+    let new = tokens.len() - before;
+    Ok((new > 0).then_some(Completed { all: tokens, new }))
 }
 
 fn text(tokens: &Map<String, Value>) -> Vec<u8> {

@@ -22,12 +22,13 @@ fn object(value: &Value) -> Map<String, Value> {
 #[test]
 fn each_identity_gets_one_token_and_keeps_what_it_has() {
     let fresh = || Ok::<_, Infallible>("new".to_owned());
-    let all = completed(Map::new(), &names(&["a", "b", "a"]), fresh).unwrap().unwrap();
-    assert_eq!(all, object(&json!({ "a": "new", "b": "new" })));
+    let Completed { all, new } = completed(Map::new(), &names(&["a", "b", "a"]), fresh).unwrap().unwrap();
+    assert_eq!((all, new), (object(&json!({ "a": "new", "b": "new" })), 2));
     let old = object(&json!({ "a": "old", "b": ["one", "two"], "gone": "stays" }));
-    assert_eq!(completed(old.clone(), &names(&["a", "b"]), fresh).unwrap(), None);
-    let more = completed(old, &names(&["b", "c"]), fresh).unwrap().unwrap();
+    assert!(completed(old.clone(), &names(&["a", "b"]), fresh).unwrap().is_none());
+    let Completed { all: more, new } = completed(old, &names(&["b", "c"]), fresh).unwrap().unwrap();
     assert_eq!(more, object(&json!({ "a": "old", "b": ["one", "two"], "c": "new", "gone": "stays" })));
+    assert_eq!(new, 1, "those that were there are none of them");
 }
 
 #[test]
