@@ -29,8 +29,7 @@ pub(crate) fn finished(context: &Context, key: &Key, entry: &Entry, ending: &End
         let run = Duration::from_millis(timings.run_milliseconds.unsigned_abs());
         context.metrics.stage(Stage::Run, run);
     }
-    let plan = entry.plan.as_ref().ok();
-    let request = plan.and_then(|plan| plan.request_id.as_deref());
+    let request = entry.origin.request_id.as_deref();
     tracing::info!(
         execution = %key,
         uid = %entry.uid,
@@ -46,14 +45,13 @@ pub(crate) fn finished(context: &Context, key: &Key, entry: &Entry, ending: &End
         since_start_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
         "execution finished"
     );
-    let trace_parent = plan.and_then(|plan| plan.trace_parent.as_deref());
     let fields = [
         ("execution", key.to_string()),
         ("uid", entry.uid.to_string()),
         ("request_id", request.unwrap_or_default().to_owned()),
         ("reason", ending.reason.as_str().to_owned()),
     ];
-    trace(trace_parent, entry.seen.elapsed(), fields, &timings);
+    trace(entry.origin.trace_parent.as_deref(), entry.seen.elapsed(), fields, &timings);
 }
 
 /// Tells an execution's way as a span, from when it was seen, with its stages.

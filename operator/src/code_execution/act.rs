@@ -160,7 +160,8 @@ fn follow(
     }
     context.metrics.stage(Stage::Queue, waited);
     context.pools.with(&plan.pool, |memory| memory.given = Some(Instant::now()));
-    let job = Job { context: Arc::clone(context), key: key.clone(), run, plan: Arc::clone(plan), program };
+    let (origin, plan) = (Arc::clone(&entry.origin), Arc::clone(plan));
+    let job = Job { context: Arc::clone(context), key: key.clone(), run, origin, plan, program };
     context.supervisor.spawn(job.follow());
     // The run's task has the texts now and lets them go when they are sent.
     context.executions.update(key, &entry.uid, Entry::waits);

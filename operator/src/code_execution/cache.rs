@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::validate::{self, Plan, Program};
+use super::validate::{self, Origin, Plan, Program};
 use crate::{key::Key, work_queue::WorkQueue};
 
 /// One execution that has not finished.
@@ -21,6 +21,7 @@ pub(crate) struct Entry {
     pub(crate) shown_pod: Option<Arc<str>>,
     pub(crate) cancel: bool,
     pub(crate) seen: Instant,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) plan: Result<Arc<Plan>, Failure>,
     /// The texts, when they are kept.
     pub(crate) program: Option<Arc<Program>>,
@@ -232,6 +233,7 @@ pub(crate) fn entry(object: CodeExecution) -> Entry {
     };
     let meta = object.metadata;
     Entry {
+        origin: Arc::new(Origin::of(&meta)),
         uid: meta.uid.as_deref().unwrap_or_default().into(),
         version: meta.resource_version.unwrap_or_default(),
         phase: status.phase,

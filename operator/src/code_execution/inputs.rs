@@ -178,8 +178,6 @@ mod tests {
             collection: None,
             max_downloads: None,
             output_ttl_seconds: None,
-            request_id: None,
-            trace_parent: None,
         }
     }
 

@@ -135,7 +135,7 @@ fn log(job: &Job, part: Part, attempt: u32, error: &ProducedError, again: bool) 
     tracing::warn!(
         execution = %job.key,
         uid = %job.run.uid,
-        request_id = job.plan.request_id,
+        request_id = job.origin.request_id,
         pod = %job.run.pod.facts().key,
         step = ?part,
         attempt,

@@ -25,7 +25,7 @@ use super::{
     collect, inputs, output,
     runs::{Left, Run},
     status::{self, Ending, PodPlace},
-    validate::{Plan, Program},
+    validate::{Origin, Plan, Program},
     verdict::{Verdict, verdict},
 };
 use crate::{
@@ -51,6 +51,7 @@ pub(crate) struct Job {
     pub(crate) context: Arc<Context>,
     pub(crate) key: Key,
     pub(crate) run: Run,
+    pub(crate) origin: Arc<Origin>,
     pub(crate) plan: Arc<Plan>,
     /// The texts; absent when the pod has them already.
     pub(crate) program: Option<Arc<Program>>,
@@ -89,7 +90,7 @@ impl Job {
         };
         let ending = match followed {
             Followed::NotStarted(message) => {
-                let request_id = &self.plan.request_id;
+                let request_id = &self.origin.request_id;
                 tracing::warn!(execution = %self.key, uid = %self.run.uid, request_id, sent = progress.sent, message, "a sandbox did not start it");
                 return Left::not_started(message, !progress.sent);
             }

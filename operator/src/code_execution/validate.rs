@@ -37,9 +37,21 @@ pub(crate) struct Plan {
     pub(crate) collection: Option<String>,
     pub(crate) max_downloads: Option<i64>,
     pub(crate) output_ttl_seconds: Option<i64>,
+}
+
+/// Which request it comes from, for those who look for it in logs and traces. Known also of what cannot be run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
     pub(crate) request_id: Option<String>,
     /// Where it belongs in a trace, as W3C writes it.
     pub(crate) trace_parent: Option<String>,
+}
+
+impl Origin {
+    pub(crate) fn of(meta: &ObjectMeta) -> Self {
+        let [request_id, trace_parent] = [labels::REQUEST_ID, labels::TRACE_PARENT];
+        Self { request_id: annotation(meta, request_id), trace_parent: annotation(meta, trace_parent) }
+    }
 }
 
 /// A text, or the file that holds it.
@@ -151,8 +163,6 @@ fn plan(object: &CodeExecution, spec: &CodeExecutionSpec) -> Result<Plan, Failur
         collection: spec.outputs.collection.clone(),
         max_downloads: spec.outputs.max_downloads,
         output_ttl_seconds: spec.outputs.ttl_seconds,
-        request_id: annotation(meta, labels::REQUEST_ID),
-        trace_parent: annotation(meta, labels::TRACE_PARENT),
     })
 }
 

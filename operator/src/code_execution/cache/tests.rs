@@ -57,6 +57,21 @@ fn an_object_of_the_same_name_and_another_uid_replaces_the_old_one() {
     assert!(executions.wake("v", &WorkQueue::new()));
 }
 
+#[test]
+fn the_request_is_known_also_of_what_cannot_be_run() {
+    let executions = Executions::default();
+    let mut invalid = object("u", "1", "Pending");
+    invalid.spec.code = None;
+    invalid.metadata.annotations = Some([(crds::labels::REQUEST_ID.to_owned(), "r-1".to_owned())].into());
+    let meta = invalid.metadata.clone();
+    executions.apply(invalid);
+    let entry = executions.get(&key()).unwrap();
+    assert!(entry.plan.is_err());
+    assert_eq!(entry.origin.request_id.as_deref(), Some("r-1"));
+    executions.apply_unreadable(&meta, "no code");
+    assert_eq!(executions.get(&key()).unwrap().origin.request_id.as_deref(), Some("r-1"));
+}
+
 fn large(number: usize) -> CodeExecution {
     let mut object = object(&format!("u{number}"), "1", "Pending");
     object.metadata.name = Some(format!("a{number}"));
@@ -69,12 +84,12 @@ fn large(number: usize) -> CodeExecution {
 fn kept_bytes(executions: &Executions) -> usize {
     let inner = executions.inner.lock();
     let entry = |(key, entry): (&Key, &Entry)| {
-        let Entry { uid, version, plan, .. } = entry;
+        let Entry { uid, version, plan, origin, .. } = entry;
         let plan = plan.as_ref().unwrap();
-        let texts = [&plan.isolation_key, &plan.collection, &plan.request_id, &plan.trace_parent];
+        let texts = [&plan.isolation_key, &plan.collection, &origin.request_id, &origin.trace_parent];
         let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
         let names = key.namespace.len() + key.name.len() + plan.pool.name.len() + uid.len() + version.len();
-        size_of::<Entry>() + size_of_val(&**plan) + texts + names + weight(entry)
+        size_of::<Entry>() + size_of_val(&**plan) + size_of_val(&**origin) + texts + names + weight(entry)
     };
     inner.entries.iter().map(entry).sum()
 }

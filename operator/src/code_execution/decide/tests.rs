@@ -23,8 +23,6 @@ fn plan() -> Plan {
         collection: None,
         max_downloads: None,
         output_ttl_seconds: None,
-        request_id: None,
-        trace_parent: None,
     }
 }
 
