@@ -12,6 +12,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    code_execution::hand_over::hand_over,
     config::OperatorConfig,
     context::{Context, Parts},
     controllers, definitions, front_tokens,
@@ -134,6 +135,9 @@ impl Operator {
         leading.end();
         leader.set(0);
         tasks.shutdown().await;
+        if !matches!(ended, Err(OperatorError::Lease(_))) {
+            hand_over(&context).await;
+        }
         election.release().await;
         ended
     }

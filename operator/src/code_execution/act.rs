@@ -13,7 +13,7 @@ use super::{
     leave::{release, throw_away},
     reuse,
     run::Job,
-    runs::{Followed, Left, Run},
+    runs::{Followed, Left, Run, Sent},
     status::{self, Ending, PodPlace},
     validate::Program,
 };
@@ -22,7 +22,7 @@ use crate::{
     context::Context,
     key::Key,
     metrics::{Kind, Stage},
-    pool::{self, cache::PodEntry, reserve::Place, reserve::Ticket},
+    pool::{self, cache::PodEntry, facts::PodFacts, reserve::Place, reserve::Ticket},
     report,
 };
 
@@ -92,15 +92,25 @@ async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str)
 
 async fn show_running(context: &Context, key: &Key, entry: &Entry, pod: &str) -> Result<Next, Error> {
     let Some(pod) = context.pods.get(pod) else { return Ok(lost_pod(context, entry, pod)) };
+    announce(context, key, entry, &pod.facts()).await?;
+    Ok(Next::Again)
+}
+
+/// Writes that it runs, or may run, in that pod.
+pub(super) async fn announce(
+    context: &Context,
+    key: &Key,
+    entry: &Entry,
+    pod: &PodFacts,
+) -> Result<(), Error> {
     let generation = entry.plan.as_ref().ok().and_then(|plan| plan.generation);
-    let facts = pod.facts();
-    let patch = status::running(&PodPlace::of(&facts), generation, context.clock.now());
+    let patch = status::running(&PodPlace::of(pod), generation, context.clock.now());
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
         (entry.version, entry.phase) = (version, ExecutionPhase::Running);
-        entry.shown_pod = Some(Arc::clone(&facts.uid));
+        entry.shown_pod = Some(Arc::clone(&pod.uid));
     });
-    Ok(Next::Again)
+    Ok(())
 }
 
 /// The pod went between the decision and now.
@@ -152,6 +162,7 @@ fn follow(
         since: Instant::now(),
         queued_milliseconds: i64::try_from(waited.as_millis()).unwrap_or(i64::MAX),
         cancel: CancellationToken::new(),
+        sent: Sent::default(),
         left: None,
     };
     if !context.runs.begin(key, run.clone()) {
@@ -197,7 +208,7 @@ fn give_back(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
 }
 
 /// Writes what came of a run, then lets the executor forget it, and keeps the pod for its key or throws it away.
-async fn conclude(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
+pub(super) async fn conclude(context: &Arc<Context>, key: &Key, entry: &Entry) -> Result<Next, Error> {
     let Some(run) = context.runs.get(key).filter(|run| run.uid == entry.uid) else { return Ok(Next::Again) };
     let Some(Left { result: Followed::Ended(ending), untouched }) = &run.left else { return Ok(Next::Again) };
     let written = write_terminal(context, key, entry, ending, run.queued_milliseconds).await;

@@ -7,6 +7,7 @@ pub(crate) mod act;
 pub(crate) mod cache;
 pub(crate) mod collect;
 pub(crate) mod decide;
+pub(crate) mod hand_over;
 pub(crate) mod inputs;
 pub(crate) mod leave;
 pub(crate) mod observe;

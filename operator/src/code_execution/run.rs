@@ -91,8 +91,8 @@ impl Job {
         let ending = match followed {
             Followed::NotStarted(message) => {
                 let request_id = &self.origin.request_id;
-                tracing::warn!(execution = %self.key, uid = %self.run.uid, request_id, sent = progress.sent, message, "a sandbox did not start it");
-                return Left::not_started(message, !progress.sent);
+                tracing::warn!(execution = %self.key, uid = %self.run.uid, request_id, sent = self.run.sent.get(), message, "a sandbox did not start it");
+                return Left::not_started(message, !self.run.sent.get());
             }
             Followed::Refused(ending) => *ending,
             Followed::Lost => self.lost("the sandbox was lost while the program may have run").await,
@@ -107,8 +107,8 @@ impl Job {
                 Ending { reason, exit_code, signal, failure, started, place: None, collected }
             }
         };
-        let place = if progress.sent { Some(PodPlace::of(&self.run.pod.facts())) } else { None };
-        Left::ended(Ending { place, ..ending }, !progress.sent)
+        let place = if self.run.sent.get() { Some(PodPlace::of(&self.run.pod.facts())) } else { None };
+        Left::ended(Ending { place, ..ending }, !self.run.sent.get())
     }
 
     /// Sends the request and reads frames until the end, over as many connections as it takes.
@@ -173,7 +173,7 @@ impl Job {
     ) -> Result<Frames, Trouble> {
         let executor = &self.context.executor;
         let Some(program) = &self.program else {
-            progress.sent = true;
+            self.run.sent.set(true);
             return Ok(executor.attach(target, &self.run.uid).await?);
         };
         let gone = &self.run.pod.gone;
@@ -188,11 +188,11 @@ impl Job {
             gone.cancelled().await;
             sleep(LAST_CONNECT).await;
         };
-        let before = std::mem::replace(&mut progress.sent, true);
+        let before = self.run.sent.set(true);
         tokio::select! {
             frames = executor.execute(target, &self.run.uid, &request, content) => {
                 // Without the lease not one byte was sent.
-                progress.sent = before || !matches!(frames, Err(CallError::NotLeader(_)));
+                self.run.sent.set(before || !matches!(frames, Err(CallError::NotLeader(_))));
                 Ok(frames?)
             }
             () = hopeless => Err(Trouble::Silent),

@@ -1,6 +1,12 @@
 //! The runs that this process follows. Each belongs to one task; what it leaves behind is taken by a reconcile.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -36,6 +42,21 @@ pub(crate) enum Followed {
     NotStarted(String),
 }
 
+/// Whether a request went to the pod of a run, so that it may have it. Clones say the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sent(Arc<AtomicBool>);
+
+impl Sent {
+    pub(crate) fn get(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    /// The answer is what it was before.
+    pub(crate) fn set(&self, sent: bool) -> bool {
+        self.0.swap(sent, Ordering::SeqCst)
+    }
+}
+
 /// One run.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
@@ -46,6 +67,7 @@ pub(crate) struct Run {
     pub(crate) queued_milliseconds: i64,
     /// Tells the task to end the program.
     pub(crate) cancel: CancellationToken,
+    pub(crate) sent: Sent,
     pub(crate) left: Option<Left>,
 }
 
@@ -66,6 +88,10 @@ impl Runs {
 
     pub(crate) fn get(&self, key: &Key) -> Option<Run> {
         self.0.lock().get(key).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<(Key, Run)> {
+        self.0.lock().iter().map(|(key, run)| (key.clone(), run.clone())).collect()
     }
 
     /// The task of that run is done.

@@ -66,6 +66,7 @@ impl Drop for Children {
 pub(crate) struct Running {
     pub(crate) ended: JoinHandle<Result<(), OperatorError>>,
     pub(crate) live: LiveOutputs,
+    stop: CancellationToken,
 }
 
 /// All of it.
@@ -152,8 +153,15 @@ impl Bed {
             ..OperatorConfig::default()
         };
         let operator = Operator::new(config, self.api.client(Identity::new("operator")), self.blobs.clone());
-        let live = operator.live_output();
-        Running { ended: tokio::spawn(operator.run(None, CancellationToken::new())), live }
+        let (live, stop) = (operator.live_output(), CancellationToken::new());
+        Running { ended: tokio::spawn(operator.run(None, stop.clone())), live, stop }
+    }
+
+    /// The operator is told to end, and does.
+    pub(crate) async fn end_operator(&mut self) {
+        let running = self.operator.take().unwrap();
+        running.stop.cancel();
+        soon(running.ended).await.unwrap().unwrap();
     }
 
     /// The operator goes without a word, in the middle of whatever it does.

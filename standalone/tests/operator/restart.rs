@@ -9,14 +9,14 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api,
-    api::{Patch, PatchParams},
+    api::{DeleteParams, Patch, PatchParams},
 };
 use operator::{OperatorError, Timings};
 use protocol::{Claims, ErrorBody, ErrorCode, Method, SigningKey, token};
 use serde_json::json;
 
 use crate::{
-    bed::{Bed, NEVER, alone, eventually, soon},
+    bed::{Bed, NEVER, alone, eventually, soon, until},
     programs::{counting, go, gone, started, starts, waiting, waiting_code},
 };
 
@@ -115,6 +115,33 @@ fn what_ran_unshown_when_operator_and_node_died_is_lost_and_not_run_again() {
         assert_eq!(bed.finished("unshown").await.reason, Some(Reason::Lost));
         assert_eq!(bed.finished("new").await.reason, Some(Reason::Completed));
         assert_eq!((starts(&bed, "unshown"), starts(&bed, "new")), (1, 1));
+    });
+}
+
+#[test]
+fn what_an_operator_has_sent_when_it_is_told_to_end_is_never_started_again() {
+    alone(async {
+        let timings = Timings { lazy_running: NEVER, ..Timings::default() };
+        let mut bed = Bed::elected(timings, 1, 1).await;
+        bed.create("unshown", waiting(&bed, "unshown")).await;
+        let program = started(&bed, "unshown").await;
+        bed.create("waits", counting(&bed, "waits")).await;
+        bed.phase("waits", ExecutionPhase::Queued).await;
+        bed.end_operator().await;
+        assert_eq!(holder(&bed).await.as_deref(), Some(""), "the Lease is given back");
+        let shown = bed.phase("unshown", ExecutionPhase::Running).await;
+        // The pod goes without a word, by force.
+        bed.kill_node().await;
+        gone(program).await;
+        let by_force = DeleteParams::default().grace_period(0);
+        let pod = shown.pod_name.unwrap();
+        bed.pods().delete(&pod, &by_force).await.unwrap();
+        until(bed.pods(), &pod, |pod| pod.is_none()).await;
+        bed.start_node();
+        bed.start_operator();
+        assert_eq!(bed.finished("waits").await.reason, Some(Reason::Completed));
+        assert_eq!(bed.finished("unshown").await.reason, Some(Reason::Lost));
+        assert_eq!((starts(&bed, "unshown"), starts(&bed, "waits")), (1, 1));
     });
 }
 

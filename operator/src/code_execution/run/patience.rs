@@ -17,8 +17,6 @@ pub(super) struct Progress {
     patience: Duration,
     /// Nothing is waited for any longer then.
     pub(super) give_up: Instant,
-    /// A request went to the pod, so that it is not what it was.
-    pub(super) sent: bool,
     /// When the program started, as soon as that is known.
     pub(super) started: Option<DateTime<Utc>>,
 }
@@ -26,7 +24,7 @@ pub(super) struct Progress {
 impl Progress {
     /// `patience` is how long a program may take to its end, and a good while longer.
     pub(super) fn new(patience: Duration, now: Instant) -> Self {
-        Self { began: now, patience, give_up: now + patience, sent: false, started: None }
+        Self { began: now, patience, give_up: now + patience, started: None }
     }
 
     /// So many bytes go to the pod before the program can start.
