@@ -29,11 +29,12 @@ use crate::{
     context::Context,
     executor_client::CallError,
     key::Key,
-    nodes::Standing,
     pool::{
         self,
         cache::PodEntry,
+        observe::is_outdated,
         reserve::{Kept, ReuseKey},
+        validate,
     },
 };
 
@@ -64,7 +65,8 @@ fn leaves_a_good_sandbox(ending: &Ending) -> bool {
 /// The execution has its terminal status. Its executor forgets it, and its pod is kept for others of its key if it can
 /// be; otherwise it goes.
 pub(super) fn pass_on(context: &Arc<Context>, plan: &Plan, run: &Run, ending: &Ending) {
-    let key = key_now(context, plan).filter(|_| leaves_a_good_sandbox(ending) && fits(context, &run.pod));
+    let key = key_now(context, plan)
+        .filter(|_| leaves_a_good_sandbox(ending) && fits(context, &plan.pool, &run.pod));
     let Some(key) = key else { return leave::throw_away(context, &run.pod, &run.uid) };
     let (task, pod, uid, of) =
         (Arc::clone(context), Arc::clone(&run.pod), Arc::clone(&run.uid), plan.pool.clone());
@@ -79,9 +81,14 @@ pub(super) fn pass_on(context: &Arc<Context>, plan: &Plan, run: &Run, ending: &E
     });
 }
 
-/// Whether the pod may stay for another execution.
-fn fits(context: &Context, pod: &PodEntry) -> bool {
-    pod.usable() && context.nodes.standing(&pod.facts()) == Standing::Good
+/// Whether the pod may stay for another execution. One that is too old, or of another shape than the pool's pods have by
+/// now, goes: otherwise a key with executions without end would keep it from being replaced.
+fn fits(context: &Context, of: &Key, pod: &PodEntry) -> bool {
+    let Some(pool) = context.pools.get(of) else { return false };
+    let Ok(pool) = validate::validate(&pool, &context.pod_defaults) else { return false };
+    let (facts, now) = (pod.facts(), context.clock.now());
+    let outdated = is_outdated(&pool, &facts, context.nodes.standing(&facts), now);
+    pool.reuse && !pool.deleting && !outdated && pod.usable()
 }
 
 /// Lets the executor forget the outcome, and has it prove that nothing else is left either.
@@ -92,12 +99,11 @@ async fn cleared(context: &Context, pod: &PodEntry, uid: &str) -> Result<(), Cal
 }
 
 fn keep(context: &Arc<Context>, of: &Key, pod: &Arc<PodEntry>, uid: &str, key: &ReuseKey) {
-    let good = context.nodes.standing(&pod.facts()) == Standing::Good;
-    let reuses = context.pools.get(of).is_some_and(|pool| pool.spec.reuse_policy == ReusePolicy::SameKey);
+    let fits = fits(context, of, pod);
     let kept = {
         let mut reserve = context.reserve.lock();
         // Looked at under the lock, so that a pod that becomes unusable is taken out before or after.
-        if good && reuses && pod.usable() {
+        if fits && pod.usable() {
             reserve.keep(of, &pod.facts().uid, uid, key, Instant::now())
         } else {
             Kept::Unwanted

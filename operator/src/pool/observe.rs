@@ -92,17 +92,26 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
         None => not_up(context, entry, now).0,
     };
     let unwanted = |since: Instant| !pool.reuse || now >= since + context.config.timings.kept;
-    let age = wall.signed_duration_since(facts.created).num_seconds();
     PodView {
         key: facts.key.clone(),
         uid: facts.uid.clone(),
         class,
-        outdated: age > pool.max_age_seconds
-            || facts.template.as_deref() != Some(&pool.template)
-            || standing != Standing::Good
-            || kept.is_some_and(unwanted),
+        outdated: is_outdated(pool, &facts, standing, wall) || kept.is_some_and(unwanted),
         created: facts.created.timestamp_millis(),
     }
+}
+
+/// Whether the pool would not have this pod any more: it is too old, was made from another template, or must leave its
+/// node.
+pub(crate) fn is_outdated(
+    pool: &ValidPool,
+    facts: &PodFacts,
+    standing: Standing,
+    wall: DateTime<Utc>,
+) -> bool {
+    wall.signed_duration_since(facts.created).num_seconds() > pool.max_age_seconds
+        || facts.template.as_deref() != Some(&pool.template)
+        || standing != Standing::Good
 }
 
 /// What a pod is that is of no use yet, and when it is something else even if nothing happens.
@@ -207,18 +216,49 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_deleted_pod_takes_up_room_until_it_is_late_or_its_node_is_lost() {
-        let end = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+    /// A pod of the pool `default`, made at `created` from the template `t`.
+    fn facts(created: DateTime<Utc>) -> PodFacts {
         let pod = json!({ "metadata": {
             "namespace": "ns", "name": "p", "uid": "u", "labels": { crds::labels::POOL: "default" },
+            "annotations": { crds::labels::TEMPLATE_HASH: "t" },
+            "creationTimestamp": created.to_rfc3339(),
             "ownerReferences": [{
                 "apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxPool", "name": "default", "uid": "x",
                 "controller": true,
             }],
-            "deletionTimestamp": end.to_rfc3339(),
         }});
-        let deleted = PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap();
+        PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_pod_is_outdated_when_it_is_old_of_another_shape_or_must_leave_its_node() {
+        let made = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let pool = |template: &str| ValidPool {
+            replicas: 1,
+            max_pods: 1,
+            queue_depth: 1,
+            max_age_seconds: 60,
+            reuse: true,
+            pod: k8s_openapi::api::core::v1::Pod::default(),
+            template: template.to_owned(),
+            deleting: false,
+        };
+        let [young, old] = [60, 61].map(|seconds| made + TimeDelta::seconds(seconds));
+        for (template, standing, wall, outdated) in [
+            ("t", Standing::Good, young, false),
+            ("t", Standing::Good, old, true),
+            ("other", Standing::Good, young, true),
+            ("t", Standing::Leaving, young, true),
+        ] {
+            let found = is_outdated(&pool(template), &facts(made), standing, wall);
+            assert_eq!(found, outdated, "{template} {standing:?} {wall}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_pod_takes_up_room_until_it_is_late_or_its_node_is_lost() {
+        let end = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let deleted = PodFacts { deleting: Some(end), ..facts(end - TimeDelta::days(1)) };
         let (before, after) = (end - TimeDelta::hours(20), end + TimeDelta::minutes(1));
         for (standing, wall, class) in [
             (Standing::Good, before, Class::Leaving),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crds::Reason;
+use crds::{ExecutionPhase, Reason};
 use kube::api::{Patch, PatchParams};
 use operator::Timings;
 use serde_json::{Value, json};
@@ -27,7 +27,11 @@ async fn reusing(timings: Timings, replicas: i32, max_pods: i32) -> Bed {
 async fn set_policy(bed: &Bed, policy: &str) {
     let patch = Patch::Merge(json!({"spec": {"reusePolicy": policy}}));
     let pool = bed.pools().patch("default", &PatchParams::default(), &patch).await.unwrap();
-    let generation = pool.metadata.generation;
+    observed(bed, pool.metadata.generation).await;
+}
+
+/// Waits until the operator knows the pool as it is.
+async fn observed(bed: &Bed, generation: Option<i64>) {
     let seen = move |pool: Option<&crds::SandboxPool>| {
         pool.and_then(|pool| pool.status.as_ref()).is_some_and(|s| s.observed_generation == generation)
     };
@@ -153,6 +157,24 @@ fn kept_pods_give_way_to_whoever_waits() {
         assert_eq!((status.reason, starts(&bed, "other")), (Some(Reason::Completed), 1));
         assert_ne!(status.pod_name, Some(kept));
         assert!(bed.pod_names().await.len() <= 1);
+    });
+}
+
+#[test]
+fn a_pod_of_another_shape_than_the_pools_is_not_passed_on() {
+    alone(async {
+        let bed = reusing(timings(), 0, 1).await;
+        bed.create("first", with(waiting(&bed, "first"), &json!({"isolationKey": "c1"}))).await;
+        started(&bed, "first").await;
+        bed.create("next", with(counting(&bed, "next"), &json!({"isolationKey": "c1"}))).await;
+        bed.phase("next", ExecutionPhase::Queued).await;
+        let new = json!({"spec": {"template": {"labels": {"example.com/version": "2"}}}});
+        let pool = bed.pools().patch("default", &PatchParams::default(), &Patch::Merge(new)).await.unwrap();
+        observed(&bed, pool.metadata.generation).await;
+        go(&bed, "first");
+        let (first, next) = (bed.finished("first").await, bed.finished("next").await);
+        assert_eq!((next.reason, starts(&bed, "next")), (Some(Reason::Completed), 1));
+        assert_ne!(first.pod_name, next.pod_name);
     });
 }
 
