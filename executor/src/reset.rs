@@ -10,7 +10,7 @@
 //!    they keep an executor that is started again in its place, and a second run of the same uid, from starting
 //! 6. the pod's last words are those of the last execution again
 //!
-//! Without a container of its own (on one machine) the executor shares all but its state directory with everybody, so
+//! Without a container of its own (on one machine, where a parent holds its lifeline) the executor shares all but its state directory with everybody, so
 //! 2 to 4 would prove nothing and remove what is others'. Not proved anywhere: keys in the kernel's keyrings, and
 //! what a program of the same user may change of the executor itself (its resource limits and its priority).
 
@@ -73,8 +73,7 @@ pub(crate) async fn reset(app: Arc<App>, uid: &str, claims: &Claims) -> Result<(
 
 fn prove(config: &Config, accepted: &[String], last: &str) -> Result<(), Unproved> {
     let own = std::process::id().cast_signed();
-    // The first process of a container: everything in it is there for this executor.
-    let alone = own == 1;
+    let alone = is_alone(own, config.lifeline);
     processes(own, alone)?;
     if alone {
         queues_and_segments(&SYSTEM_V.map(PathBuf::from))?;
@@ -86,6 +85,12 @@ fn prove(config: &Config, accepted: &[String], last: &str) -> Result<(), Unprove
     }
     in_place(&config.state_dir, |dir| clear_state(dir, accepted, &config.termination_log))?;
     in_place(&config.termination_log, |log| termination::write(log, Some(last)))
+}
+
+/// Whether everything around is to be there for this executor only: it is the first process of a container, or nobody
+/// has started it on a machine. In an image with another first process the proof fails; it is not left out.
+fn is_alone(own: i32, has_parent: bool) -> bool {
+    own == 1 || !has_parent
 }
 
 fn in_place(path: &Path, clean: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Unproved> {
@@ -234,6 +239,13 @@ mod tests {
         let config = Config::new(crate::config::tests::args(dir.path())).unwrap();
         // The state of this one is in /tmp, or its root can be written to.
         assert!(matches!(places(&config), Err(Unproved::Place(_))));
+    }
+
+    #[test]
+    fn only_a_parent_on_the_same_machine_makes_the_proof_of_a_container_needless() {
+        assert!(is_alone(1, false) && is_alone(1, true));
+        assert!(is_alone(7, false), "a container with another first process");
+        assert!(!is_alone(7, true));
     }
 
     #[test]
