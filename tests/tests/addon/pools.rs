@@ -71,6 +71,24 @@ async fn a_pool_follows_kubectl_scale_from_nothing_and_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make e2e runs it"]
+async fn an_idle_pod_that_has_become_old_is_replaced() {
+    let addon = together().await;
+    let kubectl = addon.tenant("b");
+    let mut aging = pool("aging", 1, &json!({}));
+    aging["spec"]["maxPodAgeSeconds"] = 60.into();
+    let _ = kubectl.create(&aging);
+    let only_pod = async || {
+        let pods = kubectl.list(&["pods", "-l", "carrel.dev/pool=aging"]);
+        let ready = kubectl.get("sbp", "aging")["status"]["readyReplicas"] == 1;
+        (ready && pods.len() == 1).then(|| pods[0]["metadata"]["uid"].clone())
+    };
+    let first = in_time("a pod", only_pod).await;
+    in_time("another pod", async || only_pod().await.filter(|uid| *uid != first)).await;
+    let _ = kubectl.run(&["delete", "sbp", "aging"], "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
 async fn a_pool_whose_image_is_missing_says_so_everywhere() {
     let addon = together().await;
     let kubectl = addon.tenant("b");
