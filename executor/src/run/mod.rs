@@ -137,10 +137,17 @@ async fn steps(app: Arc<App>, run: Arc<HeldRun>, request: ValidRequest, body: Re
     outcome::of(watched, changes, timings)
 }
 
-async fn announce(app: &App, uid: &str) -> Result<(), NeverStarted> {
-    let (path, uid) = (app.config.termination_log.clone(), uid.to_owned());
-    let written = tokio::task::spawn_blocking(move || termination::write(&path, Some(&uid))).await;
+async fn announce(app: &Arc<App>, uid: &str) -> Result<(), NeverStarted> {
+    let (app, uid) = (Arc::clone(app), uid.to_owned());
+    let written = tokio::task::spawn_blocking(move || say(&app, &uid)).await;
     written.map_err(io::Error::other).flatten().map_err(NeverStarted::Announce)
+}
+
+/// The thread of a run that was given up meanwhile goes on. When it comes late it says nothing any more: by then the
+/// words are those of another run.
+fn say(app: &App, uid: &str) -> io::Result<()> {
+    let _alone = app.disk.lock();
+    if app.held(uid).is_ok() { termination::write(&app.config.termination_log, Some(uid)) } else { Ok(()) }
 }
 
 async fn stage(
@@ -275,4 +282,44 @@ fn failed(error: &io::Error, otherwise: StartFailure) -> StartFailure {
 
 fn milliseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsString, fs};
+
+    use protocol::{Claims, Method};
+
+    use super::*;
+    use crate::{
+        config::{Config, tests::args},
+        probe::{Probe, Python},
+        registry::Claimed,
+    };
+
+    #[test]
+    fn what_was_acknowledged_does_not_overwrite_the_words_of_a_later_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("words");
+        fs::write(&log, "").unwrap();
+        let config = Config::new(crate::Args { termination_log: log.clone(), ..args(dir.path()) }).unwrap();
+        let app = App::new(config);
+        app.set_probe(Probe::Usable(Python { program: "/python".into(), path: OsString::new() }));
+        let claims = Claims {
+            key_id: "k".to_owned(),
+            method: Method::Execute,
+            execution_uid: None,
+            pod_uid: "p".to_owned(),
+            epoch: 1,
+            expires_unix_milliseconds: unix_milliseconds() + 60_000,
+        };
+        let Ok(Claimed::New(run)) = app.claim("first", &claims) else { panic!() };
+        say(&app, "first").unwrap();
+        assert!(fs::read_to_string(&log).unwrap().contains("first"));
+        run.frames.end(outcome::cancelled_before_start());
+        app.acknowledge("first").unwrap();
+        fs::write(&log, "of the next").unwrap();
+        say(&app, "first").unwrap();
+        assert_eq!(fs::read_to_string(&log).unwrap(), "of the next");
+    }
 }
