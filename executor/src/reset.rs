@@ -32,7 +32,9 @@ use crate::{
 };
 
 /// What every container may write to beside its volumes.
-const SHARED: [&str; 3] = ["/tmp", "/dev/shm", "/dev/mqueue"];
+const SHARED: [&str; 3] = ["/tmp", "/dev/shm", QUEUES];
+/// Where the kernel shows POSIX message queues.
+const QUEUES: &str = "/dev/mqueue";
 /// The lists of System V objects; a kernel without them has none.
 const SYSTEM_V: [&str; 3] = ["/proc/sysvipc/msg", "/proc/sysvipc/sem", "/proc/sysvipc/shm"];
 /// Where the kernel's own files and devices are: no place to keep anything.
@@ -135,6 +137,9 @@ fn places(config: &Config) -> Result<(), Unproved> {
     }
     let list = Path::new("/proc/self/mountinfo");
     let text = fs::read_to_string(list).map_err(|source| Unproved::Disk { path: list.to_owned(), source })?;
+    if !shows_queues(&text, Path::new("/proc/sys/fs/mqueue").exists()) {
+        return Err(Unproved::Place(QUEUES.into()));
+    }
     let cleaned = |place: &Path| {
         place == config.state_dir || place == config.termination_log || SHARED.iter().any(|s| place == *s)
     };
@@ -145,6 +150,12 @@ fn places(config: &Config) -> Result<(), Unproved> {
     };
     let other = writable(&text).into_iter().find(|place| !cleaned(place) && matters(place));
     other.map_or(Ok(()), |place| Err(Unproved::Place(place)))
+}
+
+/// Whether the names of POSIX message queues can be seen: a kernel that has queues has them also where they are not
+/// mounted.
+fn shows_queues(mounts: &str, kernel_has_them: bool) -> bool {
+    !kernel_has_them || mounts.lines().any(|line| line.split(' ').nth(4) == Some(QUEUES))
 }
 
 /// The places that are not mounted read-only, from the kernel's list.
@@ -231,6 +242,13 @@ mod tests {
         let open = POD.replace("/ / ro,", "/ / rw,") + "609 600 8:1 /v /data rw - ext4 /dev/sda1 rw\n";
         let found = writable(&open);
         assert!(found.contains(&PathBuf::from("/")) && found.contains(&PathBuf::from("/data")), "{found:?}");
+    }
+
+    #[test]
+    fn queues_that_nobody_shows_prove_nothing() {
+        assert!(shows_queues(POD, true));
+        let hidden = POD.replace("/dev/mqueue", "/other");
+        assert!(!shows_queues(&hidden, true) && shows_queues(&hidden, false));
     }
 
     #[test]
