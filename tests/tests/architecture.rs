@@ -182,8 +182,9 @@ fn imports(source: &str) -> Vec<String> {
     }
     let mut paths = Vec::new();
     for statement in source.split(';') {
-        let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
-        if let Some((_, tree)) = statement.split_once("use ").filter(|(before, _)| !before.contains('{')) {
+        // Each word between spaces, so that `reuse` is not one of them.
+        let statement: String = statement.split_whitespace().flat_map(|word| [" ", word]).collect();
+        if let Some((_, tree)) = statement.split_once(" use ").filter(|(before, _)| !before.contains('{')) {
             expand("", tree, &mut paths);
         }
     }
@@ -315,6 +316,7 @@ mod tests {
         "use kube::{Resource, api::ObjectMeta};\n\n/// Not tokio::spawn.\nfn a(now: DateTime<Utc>) {}\n";
     assert_eq!(impurities(clean), [""; 0]);
     assert_eq!(impurities("use tokio::sync::mpsc;\n"), ["tokio::"]);
+    assert_eq!(imports("let reuse = policy;"), [""; 0]);
     assert_eq!(
         impurities("#[expect(dead_code)]\npub use std::{io, time::Instant, fs::File};\n"),
         ["std::fs"]

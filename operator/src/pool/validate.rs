@@ -36,7 +36,7 @@ pub(crate) struct ValidPool {
 /// Checks a pool. The schema has checked the numbers.
 pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<ValidPool, Trouble> {
     let spec = &pool.spec;
-    let reuses = match (spec.reuse_policy, spec.isolation) {
+    let reuse = match (spec.reuse_policy, spec.isolation) {
         (ReusePolicy::Never, _) => false,
         (ReusePolicy::SameKey, Isolation::Restricted) => true,
         (ReusePolicy::SameKey, Isolation::Nested) | (ReusePolicy::Verified, _) => {
@@ -52,7 +52,7 @@ pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<Val
         max_pods: count(spec.max_pods),
         queue_depth: count(spec.queue.depth),
         max_age_seconds: spec.max_pod_age_seconds,
-        reuse: reuses,
+        reuse,
         pod,
         template,
         deleting: pool.metadata.deletion_timestamp.is_some(),
