@@ -21,7 +21,10 @@ say() { printf 'e2e: %s\n' "$*" >&2; }
 
 finish() {
     local status=$?
-    [ -z "${second-}" ] || kill -- "-$second" 2>/dev/null || true
+    if [ -n "${second-}" ]; then
+        kill -- "-$second" 2>/dev/null || true
+        tail -n 100 target/e2e/second.log >&2
+    fi
     if [ -z "${theirs-}" ]; then
         if [ "$status" -ne 0 ]; then
             "$cluster" dump >target/e2e/dump.log 2>&1 || true
@@ -92,7 +95,7 @@ run_all() {
     run 1 growth || failed=1
 
     # The kinds belong to both rows: none of them shall make them, and remove them at its end.
-    kubectl --kubeconfig "$CARREL_E2E_KUBECONFIG" apply --server-side -f crds/golden
+    kubectl --kubeconfig "$CARREL_E2E_KUBECONFIG" apply --server-side --force-conflicts -f crds/golden
     # With a group of processes of its own, so that all of it can be ended.
     set -m
     (
