@@ -1,6 +1,6 @@
 //! Two tenants, as HTTP and as the network see them.
 
-use e2e::{Addon, Cluster, machine::Muted};
+use e2e::{Addon, Cluster, in_time, machine::Muted};
 use serde_json::{Value, json};
 
 use crate::shared::{alone, together};
@@ -16,11 +16,19 @@ fn unsigned_request(ip: &str) -> Value {
     json!({"source_code": code})
 }
 
-/// The addresses of a tenant's sandboxes.
-fn addresses(addon: &Addon, tenant: &str) -> Vec<String> {
-    let pods = addon.tenant(tenant).list(&["pods", "-l", "carrel.dev/pool=default"]);
-    let alive = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-    alive.filter_map(|pod| pod["status"]["podIP"].as_str().map(str::to_owned)).collect()
+/// The addresses of a tenant's sandboxes, as soon as so many wait as the pool should have.
+async fn addresses(addon: &Addon, tenant: &str) -> Vec<String> {
+    let kubectl = addon.tenant(tenant);
+    in_time("a pool that is full", async || {
+        let pods = kubectl.list(&["pods", "-l", "carrel.dev/pool=default"]);
+        let alive = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let addresses = alive.filter_map(|pod| pod["status"]["podIP"].as_str().map(str::to_owned));
+        let addresses: Vec<String> = addresses.collect();
+        let pool = kubectl.get("sbp", "default");
+        let full = pool["status"]["readyReplicas"] == pool["spec"]["replicas"];
+        (full && addresses.len() as u64 >= pool["spec"]["replicas"].as_u64()?).then_some(addresses)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +42,7 @@ async fn the_charts_test_passes_and_says_what_keeps_sandboxes_apart() {
     let enforced = says("ENFORCED network");
     assert!(enforced != says("NOT ENFORCED network"), "one of the two is said: {said}");
     let door = addon.door("a").await;
-    let reached = door.execute(&unsigned_request(&addresses(&addon, "b")[0])).await;
+    let reached = door.execute(&unsigned_request(&addresses(&addon, "b").await[0])).await;
     // The wall behind the network: an executor answers nobody who cannot sign.
     let expected = if enforced { "unreachable\n" } else { "401\n" };
     assert_eq!(reached["stdout"], expected, "{reached}");
@@ -50,7 +58,10 @@ async fn the_charts_test_says_when_sandboxes_reach_nothing() {
         );
         return;
     }
-    let all: Vec<String> = ["a", "b", "small"].iter().flat_map(|tenant| addresses(&addon, tenant)).collect();
+    let mut all = Vec::new();
+    for tenant in ["a", "b", "small"] {
+        all.extend(addresses(&addon, tenant).await);
+    }
     let _muted = Muted::start(&all);
     let said = addon.helm().test();
     assert!(said.lines().any(|line| line.starts_with("ENFORCED network: ")), "{said}");
