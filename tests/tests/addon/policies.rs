@@ -1,8 +1,9 @@
 //! What the admission policies of the chart refuse, to admins as to everybody.
 
+use e2e::in_time;
 use serde_json::{Value, json};
 
-use crate::{batch::running, shared::together};
+use crate::{batch::running, pools::pool, shared::together};
 
 /// A pod that Pod Security allows, and that is no sandbox.
 fn restricted_pod() -> Value {
@@ -54,6 +55,29 @@ async fn nobody_enters_a_running_sandbox_with_a_container_for_debugging() {
     assert!(said.contains("only Carrel's operator makes pods here"), "{said}");
     let cancel = r#"{"spec":{"cancel":true}}"#;
     let _ = admin.run(&["patch", "cex", &name, "--type=merge", "-p", cancel], "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster; make e2e runs it"]
+async fn a_sandbox_gets_no_other_image_and_no_other_pool_and_other_marks_it_may_get() {
+    let addon = together().await;
+    let admin = addon.tenant("b");
+    let _ = admin.create(&pool("still", 1, &json!({})));
+    let pod = in_time("a pod", async || {
+        let pods = admin.list(&["pods", "-l", "carrel.dev/pool=still"]);
+        pods.first().and_then(|pod| pod["metadata"]["name"].as_str().map(str::to_owned))
+    })
+    .await;
+    for args in
+        [["set", "image", "executor=localhost/any:1"], ["label", "--overwrite", "carrel.dev/pool=default"]]
+    {
+        let [verb, word, change] = args;
+        let target = format!("pod/{pod}");
+        let said = admin.fail(&[verb, word, &target, change], "");
+        assert!(said.contains("only Carrel's operator makes pods here"), "{args:?}: {said}");
+    }
+    let _ = admin.run(&["annotate", "pod", &pod, "e2e/note=seen"], "");
+    let _ = admin.run(&["delete", "sbp", "still"], "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
