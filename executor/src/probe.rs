@@ -15,7 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{app::App, config::Config, runner};
+use crate::{
+    app::App,
+    config::Config,
+    runner::{self, ByteCode},
+};
 
 /// How long a sound interpreter may need on a cold disk.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -31,14 +35,15 @@ pub(crate) struct Python {
     /// `PATH` of the programs: the interpreter's folder comes first, so that `python3` in a program's
     /// shell is the same one.
     pub path: OsString,
+    pub byte_code: ByteCode,
 }
 
 impl Python {
-    fn new(program: PathBuf, search: &OsStr) -> Self {
+    fn new(program: PathBuf, search: &OsStr, byte_code: ByteCode) -> Self {
         let folder = program.parent().map(Path::to_path_buf);
         let rest = env::split_paths(search).filter(|entry| Some(entry) != folder.as_ref());
         let path = env::join_paths(folder.clone().into_iter().chain(rest));
-        Self { program, path: path.unwrap_or_else(|_| search.to_owned()) }
+        Self { program, path: path.unwrap_or_else(|_| search.to_owned()), byte_code }
     }
 }
 
@@ -68,12 +73,18 @@ fn probe(config: &Config) -> Probe {
         Ok(_) => return Probe::Unusable("the interpreter does not know where it is".to_owned()),
         Err(reason) => return Probe::Unusable(reason),
     };
-    // Byte code beside the runner makes every start faster; without it a start is only slower.
-    let compile = ["-I".into(), runner::entry(&config.state_dir), "--compile".into()];
-    if let Err(reason) = ask(config, &program, &compile) {
+    // Without byte code a start is only slower.
+    let byte_code = compile(config, &program).unwrap_or_else(|reason| {
         tracing::warn!(reason, "the runner could not be compiled ahead");
-    }
-    Probe::Usable(Python::new(program, &config.path))
+        ByteCode::default()
+    });
+    Probe::Usable(Python::new(program, &config.path, byte_code))
+}
+
+/// Puts byte code beside the runner, which makes every start faster.
+fn compile(config: &Config, program: &Path) -> Result<ByteCode, String> {
+    ask(config, program, &["-I".into(), runner::entry(&config.state_dir), "--compile".into()])?;
+    ByteCode::read(&config.state_dir).map_err(|error| error.to_string())
 }
 
 /// Runs an interpreter to its end and returns the short text it wrote.
@@ -125,7 +136,11 @@ mod tests {
 
     #[test]
     fn the_interpreters_folder_is_first_on_the_path_and_only_once() {
-        let python = Python::new("/venv/bin/python3".into(), OsStr::new("/bin:/venv/bin:/usr/bin"));
+        let python = Python::new(
+            "/venv/bin/python3".into(),
+            OsStr::new("/bin:/venv/bin:/usr/bin"),
+            ByteCode::default(),
+        );
         assert_eq!(python.path, "/venv/bin:/bin:/usr/bin");
     }
 }

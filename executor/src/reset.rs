@@ -6,13 +6,14 @@
 //! 2. `queues_and_segments`: no System V object is left (in a container of its own)
 //! 3. `places`: nothing can be written but what is cleaned here (in a container of its own)
 //! 4. what is shared there is emptied: `/tmp`, `/dev/shm`, `/dev/mqueue`
-//! 5. the state directory holds the runner, written anew, and one empty folder for each execution that was accepted:
-//!    they keep an executor that is started again in its place, and a second run of the same uid, from starting
+//! 5. the state directory holds the runner and one empty folder for each execution that was accepted, all of them made
+//!    anew: the folders keep an executor that is started again in its place, and a second run of the same uid, from
+//!    starting
 //! 6. the pod's last words are those of the last execution again
 //!
-//! Without a container of its own (on one machine, where a parent holds its lifeline) the executor shares all but its state directory with everybody, so
-//! 2 to 4 would prove nothing and remove what is others'. Not proved anywhere: keys in the kernel's keyrings, and
-//! what a program of the same user may change of the executor itself (its resource limits and its priority).
+//! Without a container of its own (on one machine, where a parent holds its lifeline) the executor shares all but its
+//! state directory with everybody, so 2 to 4 would prove nothing and remove what is others'. What is proved nowhere,
+//! and so may be left, is listed in `docs/THREAT-MODEL.md`, "Pods that are used again".
 
 use std::{
     fs, io,
@@ -28,7 +29,8 @@ use crate::{
     error::ApiError,
     remove::remove_tree,
     run::{kill, proc_table},
-    runner, termination,
+    runner::{self, ByteCode},
+    termination,
 };
 
 /// What every container may write to beside its volumes.
@@ -62,18 +64,19 @@ pub(crate) enum Unproved {
 /// Frees the slot that the acknowledged run of `uid` had, when nothing of it is left. When the caller goes away in
 /// between, the slot is never freed.
 pub(crate) async fn reset(app: Arc<App>, uid: &str, claims: &Claims) -> Result<(), ApiError> {
+    let byte_code = app.python()?.byte_code;
     let accepted = app.begin_reset(uid, claims)?;
     let (task, last) = (Arc::clone(&app), uid.to_owned());
     let proof = tokio::task::spawn_blocking(move || {
         let _alone = task.disk.lock();
-        prove(&task.config, &accepted, &last)
+        prove(&task.config, &byte_code, &accepted, &last)
     });
     let proof = proof.await.map_err(Unproved::Failed).flatten();
     app.end_reset(proof.is_ok());
     Ok(proof?)
 }
 
-fn prove(config: &Config, accepted: &[String], last: &str) -> Result<(), Unproved> {
+fn prove(config: &Config, byte_code: &ByteCode, accepted: &[String], last: &str) -> Result<(), Unproved> {
     let own = std::process::id().cast_signed();
     let alone = is_alone(own, config.lifeline);
     processes(own, alone)?;
@@ -85,7 +88,7 @@ fn prove(config: &Config, accepted: &[String], last: &str) -> Result<(), Unprove
             in_place(Path::new(place), empty)?;
         }
     }
-    in_place(&config.state_dir, |dir| clear_state(dir, accepted, &config.termination_log))?;
+    in_place(&config.state_dir, |dir| clear_state(dir, byte_code, accepted, &config.termination_log))?;
     in_place(&config.termination_log, |log| termination::write(log, Some(last)))
 }
 
@@ -171,8 +174,9 @@ fn writable(mounts: &str) -> Vec<PathBuf> {
     mounts.lines().filter_map(mount).collect()
 }
 
-/// Removes everything but one empty folder for each accepted execution, and writes the runner.
-fn clear_state(state_dir: &Path, accepted: &[String], log: &Path) -> io::Result<()> {
+/// Removes everything, and writes the runner and one empty folder for each accepted execution. A new folder takes the
+/// place of the old one at once, so that an executor that is started meanwhile finds that another one was here.
+fn clear_state(state_dir: &Path, byte_code: &ByteCode, accepted: &[String], log: &Path) -> io::Result<()> {
     let runs = runner::runs(state_dir);
     if !fs::symlink_metadata(&runs)?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
@@ -183,11 +187,13 @@ fn clear_state(state_dir: &Path, accepted: &[String], log: &Path) -> io::Result<
         marks.iter().any(|mark| path == mark) && fs::symlink_metadata(path).is_ok_and(|found| found.is_dir())
     };
     clear(&runs, is_mark)?;
+    let fresh = state_dir.join("mark");
     for mark in &marks {
-        fs::create_dir_all(mark)?;
         empty(mark)?;
+        fs::create_dir(&fresh)?;
+        fs::rename(&fresh, mark)?;
     }
-    runner::write(state_dir)
+    runner::write(state_dir, byte_code)
 }
 
 /// Removes all that a directory holds. One that is not there holds nothing.
@@ -215,7 +221,10 @@ fn clear(dir: &Path, stays: impl Fn(&Path) -> bool) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{
+        os::unix::fs::{PermissionsExt as _, symlink},
+        time::UNIX_EPOCH,
+    };
 
     use super::*;
 
@@ -293,12 +302,14 @@ mod tests {
         runner::prepare_state(&state).unwrap();
         fs::create_dir_all(state.join("runs/b/home/deep")).unwrap();
         fs::create_dir(state.join("runs/strange")).unwrap();
+        fs::set_permissions(state.join("runs/b"), fs::Permissions::from_mode(0o711)).unwrap();
+        fs::File::open(state.join("runs/b")).unwrap().set_modified(UNIX_EPOCH).unwrap();
         fs::write(state.join("runs/note"), "x").unwrap();
         fs::write(state.join("runner/json.py"), "x").unwrap();
         fs::write(state.join("hidden"), "x").unwrap();
         fs::write(&log, "words").unwrap();
         symlink("/", state.join("link")).unwrap();
-        clear_state(&state, &["a".to_owned(), "b".to_owned()], &log).unwrap();
+        clear_state(&state, &ByteCode::default(), &["a".to_owned(), "b".to_owned()], &log).unwrap();
         let names = |dir: &Path| {
             let all = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string());
             let mut all: Vec<String> = all.map(Result::unwrap).collect();
@@ -307,6 +318,11 @@ mod tests {
         };
         assert_eq!((names(&state).as_str(), names(&state.join("runs")).as_str()), ("log runner runs", "a b"));
         assert_eq!(names(&state.join("runs/b")), "");
+        let mark = fs::metadata(state.join("runs/b")).unwrap();
+        assert!(
+            mark.modified().unwrap() > UNIX_EPOCH && mark.permissions().mode() & 0o777 == 0o755,
+            "an old mark"
+        );
         assert!(!state.join("runner/json.py").exists() && runner::entry(&state).exists());
         assert!(runner::prepare_state(&state).is_err(), "another executor does not start here");
     }
@@ -317,7 +333,9 @@ mod tests {
         runner::prepare_state(dir.path()).unwrap();
         fs::remove_dir(runner::runs(dir.path())).unwrap();
         symlink("/", runner::runs(dir.path())).unwrap();
-        assert!(clear_state(dir.path(), &["a".to_owned()], Path::new("/none")).is_err());
+        assert!(
+            clear_state(dir.path(), &ByteCode::default(), &["a".to_owned()], Path::new("/none")).is_err()
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The runner: Python files that set up a program inside its interpreter, carried in this binary.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs, io,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Every file of the runner.
@@ -18,6 +20,23 @@ const FILES: [(&str, &str); 8] = [
     ("xonsh_session.py", include_str!("../python/xonsh_session.py")),
 ];
 
+/// Where in its folder the interpreter keeps what it compiled.
+const COMPILED: &str = "__pycache__";
+
+/// What the interpreter made of the runner before there was any program: names of files, and what is in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ByteCode(Arc<Vec<(OsString, Vec<u8>)>>);
+
+impl ByteCode {
+    pub(crate) fn read(state_dir: &Path) -> io::Result<Self> {
+        let files = fs::read_dir(folder(state_dir).join(COMPILED))?.map(|entry| {
+            let entry = entry?;
+            Ok((entry.file_name(), fs::read(entry.path())?))
+        });
+        Ok(Self(Arc::new(files.collect::<io::Result<_>>()?)))
+    }
+}
+
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StateError {
@@ -29,9 +48,13 @@ pub(crate) enum StateError {
     Io(#[from] io::Error),
 }
 
+fn folder(state_dir: &Path) -> PathBuf {
+    state_dir.join("runner")
+}
+
 /// Where the runner starts.
 pub(crate) fn entry(state_dir: &Path) -> PathBuf {
-    state_dir.join("runner/runner.py")
+    folder(state_dir).join("runner.py")
 }
 
 /// The folder that holds the folder of the run.
@@ -46,25 +69,29 @@ pub(crate) fn prepare_state(state_dir: &Path) -> Result<(), StateError> {
     if fs::read_dir(&runs)?.next().is_some() {
         return Err(StateError::UsedBefore(runs));
     }
-    Ok(write(state_dir)?)
+    Ok(write(state_dir, &ByteCode::default())?)
 }
 
 /// Writes the runner.
-pub(crate) fn write(state_dir: &Path) -> io::Result<()> {
-    let folder = state_dir.join("runner");
-    fs::create_dir_all(&folder)?;
+pub(crate) fn write(state_dir: &Path, byte_code: &ByteCode) -> io::Result<()> {
+    let folder = folder(state_dir);
     for (name, text) in FILES {
-        let path = folder.join(name);
-        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
-            continue;
-        }
-        // A read-only file of an older version cannot be overwritten by its owner.
-        let fresh = folder.join(format!(".{name}.new"));
-        fs::write(&fresh, text)?;
-        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o444))?;
-        fs::rename(&fresh, &path)?;
+        put(&folder, OsStr::new(name), text.as_bytes())?;
     }
-    Ok(())
+    byte_code.0.iter().try_for_each(|(name, code)| put(&folder.join(COMPILED), name, code))
+}
+
+fn put(folder: &Path, name: &OsStr, content: &[u8]) -> io::Result<()> {
+    let path = folder.join(name);
+    if fs::read(&path).is_ok_and(|there| there == content) {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    // A read-only file of an older version cannot be overwritten by its owner.
+    let fresh = folder.join(".new");
+    fs::write(&fresh, content)?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o444))?;
+    fs::rename(&fresh, &path)
 }
 
 #[cfg(test)]
@@ -90,6 +117,21 @@ mod tests {
         let meta = fs::metadata(entry(dir.path())).unwrap();
         assert_eq!(meta.permissions().mode() & 0o777, 0o444);
         assert!(fs::read_dir(runs(dir.path())).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn what_was_compiled_is_written_again_with_the_runner() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(ByteCode::read(dir.path()).is_err());
+        let compiled = dir.path().join("runner/__pycache__");
+        fs::create_dir_all(&compiled).unwrap();
+        fs::write(compiled.join("runner.pyc"), [1, 2]).unwrap();
+        let byte_code = ByteCode::read(dir.path()).unwrap();
+        fs::remove_dir_all(dir.path().join("runner")).unwrap();
+        write(dir.path(), &byte_code).unwrap();
+        assert_eq!(fs::read(compiled.join("runner.pyc")).unwrap(), [1, 2]);
+        assert!(entry(dir.path()).exists());
+        assert_eq!(ByteCode::read(dir.path()).unwrap(), byte_code);
     }
 
     #[test]

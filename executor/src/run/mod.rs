@@ -295,6 +295,7 @@ mod tests {
         config::{Config, tests::args},
         probe::{Probe, Python},
         registry::Claimed,
+        runner::ByteCode,
     };
 
     #[test]
@@ -304,7 +305,9 @@ mod tests {
         fs::write(&log, "").unwrap();
         let config = Config::new(crate::Args { termination_log: log.clone(), ..args(dir.path()) }).unwrap();
         let app = App::new(config);
-        app.set_probe(Probe::Usable(Python { program: "/python".into(), path: OsString::new() }));
+        let python =
+            Python { program: "/python".into(), path: OsString::new(), byte_code: ByteCode::default() };
+        app.set_probe(Probe::Usable(python));
         let claims = Claims {
             key_id: "k".to_owned(),
             method: Method::Execute,
