@@ -2,60 +2,129 @@
 //! successor could find out only from pods. A run that was sent to a pod and is not shown yet is shown, because the pod
 //! may be gone by then, and what nobody knows of is started (again). What came of a run that has ended is written.
 //!
-//! By now no task of the leader runs any more, so nothing is sent to any pod and nobody else writes.
+//! By now all tasks of the leader have been told to end. One may still be in its last poll, and a write that was under
+//! way may still arrive. Neither does harm: a run is noted before anything of it is sent, and each write names the
+//! version that it is meant for, so that the later one of two is a conflict and is looked at again.
 
 use std::{sync::Arc, time::Duration};
 
 use crds::ExecutionPhase;
 use futures::{StreamExt as _, stream};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     Error, act, refresh,
     runs::{Followed, Left, Run},
 };
-use crate::{context::Context, key::Key};
+use crate::{backoff::Retry, context::Context, key::Key};
 
 /// For all writes together. The Lease lasts longer than that, and whoever waits for the end of this process is patient
 /// for a few seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 32;
-/// How often a status is written that somebody else changes at the same time.
-const ATTEMPTS: u32 = 3;
+/// Between two attempts of one write.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Hands over all runs.
 pub(crate) async fn hand_over(context: &Arc<Context>) {
+    let until = Instant::now() + PATIENCE;
     // Made into futures first: a stream that borrows in its closure cannot be spawned.
-    let all: Vec<_> = context.runs.all().into_iter().map(|(key, run)| one(context, key, run)).collect();
-    let writes = stream::iter(all).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
-    if timeout(PATIENCE, writes).await.is_err() {
-        tracing::warn!(
-            "not all runs could be shown before the end; those whose pods go may be started again"
-        );
+    let all: Vec<_> =
+        context.runs.all().into_iter().map(|(key, run)| one(context, key, run, until)).collect();
+    stream::iter(all).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+}
+
+async fn one(context: &Arc<Context>, key: Key, run: Run, until: Instant) {
+    if let Err(error) = insist(until, || last_word(context, &key, &run)).await {
+        let (uid, pod) = (&run.uid, &run.pod.facts().key);
+        tracing::warn!(execution = %key, %uid, %pod, error, "a run could not be shown before the end; if its pod goes too, it may be started again");
     }
 }
 
-async fn one(context: &Arc<Context>, key: Key, run: Run) {
-    for _ in 0..ATTEMPTS {
-        match last_word(context, &key, &run).await {
-            Ok(()) => return,
-            Err(error) if error.is_conflict() => refresh(context, &key).await,
-            Err(error) => {
-                let error = telemetry::with_causes(&error);
-                return tracing::warn!(execution = %key, uid = %run.uid, error, "a run could not be shown");
+/// Tries until it works, can never work, or the time is over. The error is the last one, as text.
+async fn insist<F>(until: Instant, mut attempt: impl FnMut() -> F) -> Result<(), String>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let mut last = "the API did not answer".to_owned();
+    let tried = timeout_at(until, async {
+        while let Err(error) = attempt().await {
+            last = telemetry::with_causes(&error);
+            if error.retry() == Retry::Seldom {
+                return false;
             }
+            sleep(PAUSE).await;
         }
-    }
+        true
+    });
+    let worked = tried.await.unwrap_or(false);
+    if worked { Ok(()) } else { Err(last) }
 }
 
+/// Writes what is known of a run. After a conflict the next attempt is for the object as it is now.
 async fn last_word(context: &Arc<Context>, key: &Key, run: &Run) -> Result<(), Error> {
     let Some(entry) = context.executions.get(key).filter(|entry| entry.uid == run.uid) else { return Ok(()) };
-    match &run.left {
+    let written = match &run.left {
         Some(Left { result: Followed::Ended(_), .. }) => act::conclude(context, key, &entry).await.map(drop),
         // What follows a visible wait was shown before it was sent.
         None if run.sent.get() && entry.phase == ExecutionPhase::Pending => {
             act::announce(context, key, &entry, &run.pod.facts()).await
         }
         None | Some(_) => Ok(()),
+    };
+    match written {
+        Err(error) if error.is_gone() => Ok(()),
+        Err(error) => {
+            if error.is_conflict() {
+                refresh(context, key).await;
+            }
+            Err(error)
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How often it is tried, and whether it works, when the first attempts fail with these codes and later ones do not.
+    async fn attempts(codes: &[u16]) -> (usize, bool) {
+        let count = Cell::new(0);
+        let attempt = || {
+            let code = codes.get(count.get()).copied();
+            count.set(count.get() + 1);
+            async move {
+                let Some(code) = code else { return Ok(()) };
+                let status = kube::core::Status { code, ..kube::core::Status::default() };
+                Err(Error::Write(kube::Error::Api(status.boxed())))
+            }
+        };
+        let worked = insist(Instant::now() + PATIENCE, attempt).await.is_ok();
+        (count.get(), worked)
+    }
+
+    #[tokio::test]
+    async fn a_write_is_tried_until_it_works_unless_it_never_can() {
+        for (codes, expected) in [
+            (&[][..], (1, true)),
+            (&[500], (2, true)),
+            (&[409, 409, 409, 409, 429, 503], (7, true)),
+            (&[500, 422], (2, false)),
+        ] {
+            assert_eq!(attempts(codes).await, expected, "{codes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_is_given_up_with_the_patience_and_the_last_error_is_told() {
+        let until = || Instant::now() + PAUSE * 2;
+        let hangs = insist(until(), std::future::pending).await;
+        assert_eq!(hangs.unwrap_err(), "the API did not answer");
+        let fails = || async { Err(Error::Api(kube::Error::Service("no route".into()))) };
+        let told = insist(until(), fails).await.unwrap_err();
+        assert!(told.contains("no route"), "{told}");
     }
 }

@@ -10,7 +10,6 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use blobs::{Blobs, BlobsConfig};
@@ -19,10 +18,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
-    runtime::wait::await_condition,
 };
 use operator::{Operator, OperatorConfig, OperatorError, Timings, live_output::LiveOutputs};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use standalone::{
     api::{ApiServer, Identity},
@@ -32,10 +29,8 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// So long that no test reaches it.
-pub(crate) const NEVER: Duration = Duration::from_mins(10);
+use crate::faults::Faults;
+pub(crate) use crate::waits::{NEVER, eventually, soon, until};
 
 /// Runs a test while no other runs, and ends everything that it started, also when it fails.
 pub(crate) fn alone(test: impl Future<Output = ()>) {
@@ -75,6 +70,7 @@ pub(crate) struct Bed {
     pub(crate) blobs: Blobs,
     pub(crate) operator: Option<Running>,
     pub(crate) folder: TempDir,
+    pub(crate) faults: Faults,
     node: Option<JoinHandle<()>>,
     timings: Timings,
     /// Whether operators wait for each other's Lease.
@@ -114,7 +110,8 @@ impl Bed {
         let api = ApiServer::open(&folder.path().join("api"), crds::definitions::all()).await.unwrap();
         let blobs = Blobs::open(BlobsConfig::local(folder.path().join("blobs"))).await.unwrap();
         let timings = Timings::default();
-        Self { api, blobs, operator: None, folder, node: None, timings, elected: false }
+        let faults = Faults::default();
+        Self { api, blobs, operator: None, folder, faults, node: None, timings, elected: false }
     }
 
     pub(crate) fn start_node(&mut self) {
@@ -152,7 +149,8 @@ impl Bed {
             timings: self.timings,
             ..OperatorConfig::default()
         };
-        let operator = Operator::new(config, self.api.client(Identity::new("operator")), self.blobs.clone());
+        let client = self.faults.client(self.api.client(Identity::new("operator")));
+        let operator = Operator::new(config, client, self.blobs.clone());
         let (live, stop) = (operator.live_output(), CancellationToken::new());
         Running { ended: tokio::spawn(operator.run(None, stop.clone())), live, stop }
     }
@@ -272,32 +270,4 @@ impl Bed {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
-}
-
-/// Waits until `holds` of an object.
-pub(crate) async fn until<K>(api: Api<K>, name: &str, holds: impl Fn(Option<&K>) -> bool) -> Option<K>
-where
-    K: kube::Resource + Clone + std::fmt::Debug + Send + DeserializeOwned + 'static,
-{
-    let coming = tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, holds)).await;
-    if coming.is_err() {
-        let now = api.get_opt(name).await;
-        assert!(coming.is_ok(), "{name} did not become what it should; it is {now:#?}");
-    }
-    coming.unwrap().unwrap()
-}
-
-/// Waits until something holds that cannot be watched.
-pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let became = tokio::time::timeout(PATIENCE, async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    assert!(became.await.is_ok(), "never: {what}");
-}
-
-/// What does not end in time is a failure and not a test that hangs.
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.unwrap()
 }

@@ -4,6 +4,7 @@
 
 mod bed;
 mod binary;
+mod faults;
 mod files;
 mod finished;
 mod live;
@@ -13,3 +14,4 @@ mod restart;
 mod reuse;
 mod runs;
 mod waiting;
+mod waits;

@@ -127,7 +127,10 @@ fn what_an_operator_has_sent_when_it_is_told_to_end_is_never_started_again() {
         let program = started(&bed, "unshown").await;
         bed.create("waits", counting(&bed, "waits")).await;
         bed.phase("waits", ExecutionPhase::Queued).await;
+        // The first write of the last moment fails.
+        bed.faults.fail(1);
         bed.end_operator().await;
+        assert_eq!(bed.faults.failed(), 1);
         assert_eq!(holder(&bed).await.as_deref(), Some(""), "the Lease is given back");
         let shown = bed.phase("unshown", ExecutionPhase::Running).await;
         // The pod goes without a word, by force.
@@ -142,6 +145,24 @@ fn what_an_operator_has_sent_when_it_is_told_to_end_is_never_started_again() {
         assert_eq!(bed.finished("waits").await.reason, Some(Reason::Completed));
         assert_eq!(bed.finished("unshown").await.reason, Some(Reason::Lost));
         assert_eq!((starts(&bed, "unshown"), starts(&bed, "waits")), (1, 1));
+    });
+}
+
+#[test]
+fn what_came_of_a_run_is_written_before_the_end_of_an_operator_that_could_not_write_it_before() {
+    alone(async {
+        let mut bed = Bed::elected(Timings { lazy_running: NEVER, ..Timings::default() }, 1, 1).await;
+        bed.create("ended", waiting(&bed, "ended")).await;
+        started(&bed, "ended").await;
+        bed.faults.fail(usize::MAX);
+        go(&bed, "ended");
+        // After that many the next attempt is so far away that the one of the last moment comes first.
+        eventually("its end cannot be written", async || bed.faults.failed() >= 5).await;
+        bed.faults.fail(1);
+        bed.end_operator().await;
+        let ended = bed.executions().get("ended").await.unwrap().status.unwrap();
+        assert_eq!(ended.reason, Some(Reason::Completed), "{:?}", ended.failure);
+        assert_eq!(ended.stdout.unwrap().text, "before\nafter\n");
     });
 }
 
