@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use axum::http::Method as Verb;
 use common::{Executor, UID, claims, is_alive, key, pids, python};
@@ -20,31 +20,56 @@ async fn run(executor: &Executor, uid: &str, code: &str) -> String {
     answer.stdout()
 }
 
+/// Says everything that is in the state directory, but for what is the program's own.
+const LOOKS: &str = "
+import hashlib, os
+state, _, own, _ = os.environ['HOME'].rsplit('/', 3)
+for at, folders, files in os.walk(state):
+    folders[:] = [name for name in folders if name != own]
+    for name in folders + files:
+        path = os.path.join(at, name)
+        content = hashlib.sha256(open(path, 'rb').read()).hexdigest() if name in files else None
+        print(os.path.relpath(path, state), content or oct(os.stat(path).st_mode))
+";
+
+/// Leaves something in every folder of the state directory, and itself in place of every file of the runner.
+const LITTERS: &str = "
+state, _, own, _ = os.environ['HOME'].rsplit('/', 3)
+for at, folders, files in os.walk(state):
+    open(at + '/left', 'w').close()
+    for name in files if at.startswith(state + '/runner') else []:
+        os.unlink(os.path.join(at, name))
+        open(os.path.join(at, name), 'w').write('print(\"mine now\")')
+os.chmod(f'{state}/runs/{own}', 0o711)
+";
+
 #[tokio::test]
 async fn the_next_program_finds_nothing_of_the_one_before() {
     let executor = Executor::start().await;
-    let state = executor.dir.path().join("state");
-    let leaves = format!(
-        "import os\n\
-         for place in [os.getcwd(), os.environ['HOME'], os.environ['TMPDIR'], {state:?}, '{runs}', '{runner}']:\n\
-         \x20 open(os.path.join(place, 'secret'), 'w').write('x')\n\
-         os.unlink('{runner}/runner.py')\n\
-         open('{runner}/runner.py', 'w').write('print(\"mine now\")')",
-        state = state.display().to_string(),
-        runs = state.join("runs").display(),
-        runner = state.join("runner").display(),
-    );
-    run(&executor, UID, &leaves).await;
+    let first = run(&executor, UID, &format!("{LOOKS}{LITTERS}")).await;
+    assert!(first.contains("runner/runner.py ") && first.contains("runs 0o40755\n"), "{first}");
     assert_eq!(executor.reset(UID).await.status, 204);
-    let looks = format!(
-        "import os\n\
-         for place, folders, files in os.walk({:?}):\n\
-         \x20 if 'secret' in files: print(place)\n\
-         print(sorted(os.listdir('{}')))",
-        state.display().to_string(),
-        state.join("runs").display(),
-    );
-    assert_eq!(run(&executor, NEXT, &looks).await, format!("['{UID}', '{NEXT}']\n"));
+    let next = run(&executor, NEXT, LOOKS).await;
+    let sorted = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    // Nothing but the mark of the first run came to it.
+    assert_eq!(sorted(&next), sorted(&format!("{first}runs/{UID} 0o40755")));
+}
+
+#[tokio::test]
+async fn the_next_program_does_not_wait_for_the_runner_to_be_compiled() {
+    let executor = Executor::start().await;
+    let compiles = "
+import os
+from importlib.machinery import SourceFileLoader
+class Compiled(SourceFileLoader):
+    def source_to_code(self, *_): raise SystemExit(f'{self.path} is not compiled')
+runner = os.environ['HOME'].rsplit('/', 3)[0] + '/runner/'
+files = [name for name in os.listdir(runner) if name.endswith('.py')]
+for name in files: Compiled(name, runner + name).get_code(name)
+print(len(files) > 1)";
+    assert_eq!(run(&executor, UID, compiles).await, "True\n");
+    assert_eq!(executor.reset(UID).await.status, 204);
+    assert_eq!(run(&executor, NEXT, compiles).await, "True\n");
 }
 
 #[tokio::test]
