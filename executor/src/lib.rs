@@ -1,5 +1,5 @@
-//! The server in the untrusted pod: it starts one program at a time, each at most once, streams what it writes, kills all of
-//! it, and keeps the outcome until the operator acknowledges it.
+//! The server in the untrusted pod: it starts one program at a time, each at most once, streams what it writes, kills
+//! all of it, and keeps the outcome until the operator acknowledges it.
 //!
 //! It holds no credential (tokens are checked with public keys), knows nothing of Kubernetes and of the
 //! object store, and is not a wall by itself: the walls of a run have their place in [`run`].
