@@ -21,7 +21,8 @@ async fn an_idle_executor_goes_at_once() {
 
 /// Tells the executor to go while a program runs that ends when there is a file `go`.
 async fn drain_with_a_program(executor: &Executor) {
-    let code = "import os, time\nopen('up', 'w').write('1\\n')\nwhile not os.path.exists('go'): time.sleep(0.005)\nprint('done')";
+    let code = "import os, time\nopen('up', 'w').write('1\\n')\n\
+                while not os.path.exists('go'): time.sleep(0.005)\nprint('done')";
     let token = signed(Method::Execute, Some(UID));
     let bytes = Body::from(body(&python(code), &[]));
     drop(executor.open(Verb::PUT, &routes::execution(UID), Some(&token), bytes).await);

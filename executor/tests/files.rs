@@ -34,10 +34,12 @@ fn skipped(answer: &Answer) -> Vec<(String, SkipReason)> {
 #[tokio::test]
 async fn inputs_are_there_and_only_what_changed_comes_back() {
     let executor = Executor::start().await;
-    let code = "import os\nassert open('d/in.txt').read() == 'input' and oct(os.stat('d/in.txt').st_mode) == '0o100644'\n\
+    let code = "import os\nassert open('d/in.txt').read() == 'input'\n\
+                assert oct(os.stat('d/in.txt').st_mode) == '0o100644'\n\
                 assert oct(os.stat('d').st_mode) == '0o40755'\n\
                 open('rewritten', 'w').write('same')\nopen('changed', 'r+').write('X')\nos.chmod('kept', 0o600)\n\
-                os.makedirs('.new/e'); open('.new/e/ü.bin', 'wb').write(bytes(range(256)))\nos.rename('moved', 'moved2')";
+                os.makedirs('.new/e'); open('.new/e/ü.bin', 'wb').write(bytes(range(256)))\n\
+                os.rename('moved', 'moved2')";
     let inputs: [(&str, &[u8]); 5] = [
         ("d/in.txt", b"input"),
         ("rewritten", b"same"),
@@ -99,7 +101,8 @@ async fn a_tree_swapped_all_the_time_never_gives_a_foreign_file() {
     // The swapping goes on until it is killed.
     let code = format!(
         "import os, sys\nos.mkdir('a'); open('a/f', 'w').write('mine'); os.symlink({secret:?}, 'b')\n\
-         if os.fork() == 0:\n  os.setsid()\n  while True: os.rename('a', 'c'); os.rename('b', 'a'); os.rename('a', 'b'); os.rename('c', 'a')\n"
+         if os.fork() == 0:\n  os.setsid()\n  while True: os.rename('a', 'c'); os.rename('b', 'a'); \
+         os.rename('a', 'b'); os.rename('c', 'a')\n"
     );
     let answer = executor.run(&code).await.ok();
     for (index, file) in answer.outcome().files.iter().enumerate() {

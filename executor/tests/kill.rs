@@ -99,7 +99,8 @@ async fn what_detached_itself_is_killed_at_a_cancel() {
 async fn a_stopped_program_and_one_that_ignores_signals_meet_the_deadline() {
     for code in [
         "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
-        "import signal\nfor n in range(1, 65):\n  try: signal.signal(n, signal.SIG_IGN)\n  except (OSError, ValueError): pass\nwhile True: pass",
+        "import signal\nfor n in range(1, 65):\n  try: signal.signal(n, signal.SIG_IGN)\n  \
+         except (OSError, ValueError): pass\nwhile True: pass",
     ] {
         let executor = Executor::start().await;
         let mut request = python(code);
@@ -147,7 +148,8 @@ async fn the_executor_lives_on_after_killing_everything() {
 #[tokio::test]
 async fn orphans_that_die_during_a_run_are_reaped() {
     let executor = Executor::start().await;
-    let code = "import os, time\nfor _ in range(50):\n  if os.fork() == 0:\n    if os.fork() == 0: os._exit(0)\n    os._exit(0)\n  os.wait()\n\
+    let code = "import os, time\nfor _ in range(50):\n  if os.fork() == 0:\n    \
+                if os.fork() == 0: os._exit(0)\n    os._exit(0)\n  os.wait()\n\
                 open('pids', 'w').write('0\\n')\ntime.sleep(60)";
     start(&executor, code, 50_000).await;
     let children = format!("/proc/{0}/task/{0}/children", executor.pid());
