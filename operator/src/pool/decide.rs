@@ -76,7 +76,9 @@ pub(crate) fn decide(pool: &ValidPool, seen: &Observed) -> Step {
     let delete: Vec<PodView> =
         seen.pods.iter().filter(|p| matches!(p.class, Class::Dead | Class::Spent)).cloned().collect();
     if pool.deleting {
-        return Step { delete, ..Step::default() };
+        // The others have their programs, or go with the pool. Kept pods cannot be of use to it any more.
+        let kept = seen.pods.iter().filter(|p| p.class == Class::Kept).cloned();
+        return Step { create: 0, delete, retire: kept.collect() };
     }
     let waiting = |p: &&PodView| matches!(p.class, Class::Idle | Class::Warming);
     let (old, mut fresh): (Vec<_>, Vec<_>) =
@@ -91,7 +93,10 @@ pub(crate) fn decide(pool: &ValidPool, seen: &Observed) -> Step {
     let missing = wanted.saturating_sub(present);
     let create = missing.min(pool.max_pods.saturating_sub(total));
     let short = if seen.no_room { missing } else { missing - create };
-    let kept = unkept(seen, short.saturating_sub(going));
+    let surplus = present.saturating_sub(wanted).min(fresh.len());
+    // More than the pool may have by now, without those that go anyway.
+    let over = (total - surplus).saturating_sub(pool.max_pods);
+    let kept = unkept(seen, short.max(over).saturating_sub(going));
 
     let usable = fresh.iter().filter(|p| p.class == Class::Idle).count();
     let mut replaceable = (usable + old.len()).saturating_sub(wanted).min(old.len());
@@ -106,7 +111,6 @@ pub(crate) fn decide(pool: &ValidPool, seen: &Observed) -> Step {
         replaceable = usize::from(!old.is_empty());
     }
     let mut retire = oldest(old, replaceable);
-    let surplus = present.saturating_sub(wanted).min(fresh.len());
     // What is not up yet goes first, then the youngest: the others have proved themselves.
     fresh.sort_by_key(|p| (p.class == Class::Idle, std::cmp::Reverse(p.created)));
     fresh.truncate(surplus);
@@ -149,7 +153,8 @@ mod tests {
         }
     }
 
-    /// One letter for each pod: `i`dle, `w`arming, `b`usy, ke`p`t, `s`pent, `d`ead, `l`eaving, stuc`k`, `u`nknown, `n`ot ready for long, never hea`r`d; capitals are outdated.
+    /// One letter for each pod: `i`dle, `w`arming, `b`usy, ke`p`t, `s`pent, `d`ead, `l`eaving, stuc`k`, `u`nknown,
+    /// `n`ot ready for long, never hea`r`d; capitals are outdated.
     fn seen(pods: &str) -> Observed {
         let view = |(at, letter): (usize, char)| PodView {
             key: Key::new("ns", &format!("p{at}")),
@@ -218,6 +223,25 @@ mod tests {
             let step = decide(&pool(2, 5), &Observed { queued, ..seen(pods) });
             assert_eq!((step.create, names(&step.retire).as_str()), (create, retire), "{why}: {pods}");
         }
+    }
+
+    #[test]
+    fn kept_pods_follow_a_limit_that_was_lowered() {
+        for (pods, retire, why) in [
+            ("iipppp", "p2 p3 p4 p5", "all that are too many"),
+            ("bpp", "p1", "and no more than that"),
+            ("bppl", "p1", "what is leaving goes only once"),
+            ("iiipp", "p2 p3 p4", "the idle one too many goes as well"),
+            ("bbbp", "p3", "running ones stay"),
+        ] {
+            assert_eq!(names(&decide(&pool(2, 2), &seen(pods)).retire), retire, "{why}: {pods}");
+        }
+    }
+
+    #[test]
+    fn a_pool_that_is_being_deleted_lets_its_kept_pods_go() {
+        let step = decide(&ValidPool { deleting: true, ..pool(2, 5) }, &seen("ibpPs"));
+        assert_eq!((step.create, names(&step.retire), names(&step.delete)), (0, "p2 p3".into(), "p4".into()));
     }
 
     #[test]
