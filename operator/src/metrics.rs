@@ -80,6 +80,8 @@ pub(crate) struct Metrics {
     pub(crate) pool_misses: Counter,
     /// Executions that got a sandbox of their key again.
     pub(crate) pool_reused: Counter,
+    /// Pods that are kept for executions of the key that they had.
+    pub(crate) pods_kept: Gauge,
     /// Writes that were refused because the object had changed.
     pub(crate) conflicts: Counter,
     /// Reconciles that failed and are tried again.
@@ -104,6 +106,7 @@ impl Metrics {
             pool_hits: Counter::default(),
             pool_misses: Counter::default(),
             pool_reused: Counter::default(),
+            pods_kept: Gauge::default(),
             conflicts: Counter::default(),
             retries: Counter::default(),
             refusals: Counter::default(),
@@ -123,6 +126,8 @@ impl Metrics {
         add("carrel_refusals", "Pods that refused an execution", &metrics.refusals);
         let refill = "From asking for a sandbox until it is usable";
         registry.register("carrel_refill_seconds", refill, metrics.refill.clone());
+        let kept = "Pods kept for executions of the isolation key that they had";
+        registry.register("carrel_pods_kept", kept, metrics.pods_kept.clone());
         registry.register("carrel_leader", "1 while this operator leads", metrics.leader.clone());
         let outdated = "1 while the definitions in the cluster are older than this operator";
         registry.register("carrel_crd_outdated", outdated, metrics.crd_outdated.clone());
@@ -167,7 +172,7 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         let page = include_str!("../../docs/OPERATIONS.md");
         let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-        assert_eq!(names.len(), 13, "{names:?}");
+        assert_eq!(names.len(), 14, "{names:?}");
         for line in names {
             let (name, type_) = line.split_once(' ').unwrap();
             let name = if type_ == "counter" { format!("{name}_total") } else { name.to_owned() };

@@ -34,6 +34,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
     if !context.takeover.lock().listed() {
         return None;
     }
+    context.metrics.pods_kept.set(i64::try_from(context.reserve.lock().kept()).unwrap_or(i64::MAX));
     let pool = context.pools.get(&key)?;
     let (old, generation) = (pool.status.as_ref(), pool.metadata.generation);
     let now = context.clock.now();

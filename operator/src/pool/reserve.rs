@@ -126,6 +126,11 @@ impl Reserve {
         kept.find(|kept| *kept.pod == *pod).map(|kept| kept.since)
     }
 
+    /// How many pods are kept, of all pools.
+    pub(crate) fn kept(&self) -> usize {
+        self.pools.values().map(|pool| pool.kept.len()).sum()
+    }
+
     /// Since when a pod is kept longest.
     pub(crate) fn longest_kept(&self, pool: &Key) -> Option<Instant> {
         self.pools.get(pool)?.kept.iter().map(|kept| kept.since).min()
