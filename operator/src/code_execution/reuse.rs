@@ -21,7 +21,7 @@
 
 use std::sync::Arc;
 
-use crds::{Reason, SandboxPool, code_execution::SHARED_KEY, sandbox_pool::ReusePolicy};
+use crds::{Reason, SandboxPool, code_execution::SHARED_KEY};
 
 use super::{leave, runs::Run, status::Ending, validate::Plan};
 use crate::{
@@ -41,7 +41,7 @@ use crate::{
 /// Whose sandbox an execution may have after another, or leave to another; nobody's in most pools.
 pub(crate) fn key(pool: &SandboxPool, plan: &Plan) -> Option<ReuseKey> {
     let chosen = plan.isolation_key.as_deref().filter(|key| *key != SHARED_KEY)?;
-    let reuses = pool.spec.reuse_policy == ReusePolicy::SameKey;
+    let reuses = validate::reuses(pool).unwrap_or(false);
     reuses.then(|| ReuseKey { scope: plan.scope.clone(), isolation_key: chosen.into() })
 }
 
@@ -65,8 +65,8 @@ fn leaves_a_good_sandbox(ending: &Ending) -> bool {
 /// The execution has its terminal status. Its executor forgets it, and its pod is kept for others of its key if it can
 /// be; otherwise it goes.
 pub(super) fn pass_on(context: &Arc<Context>, plan: &Plan, run: &Run, ending: &Ending) {
-    let key = key_now(context, plan)
-        .filter(|_| leaves_a_good_sandbox(ending) && fits(context, &plan.pool, &run.pod));
+    // Whether the pod still fits its pool is looked at once, in the end.
+    let key = key_now(context, plan).filter(|_| leaves_a_good_sandbox(ending) && run.pod.usable());
     let Some(key) = key else { return leave::throw_away(context, &run.pod, &run.uid) };
     let (task, pod, uid, of) =
         (Arc::clone(context), Arc::clone(&run.pod), Arc::clone(&run.uid), plan.pool.clone());
@@ -141,7 +141,8 @@ mod tests {
         let of = |policy, spec| key(&pool(policy), &plan(&spec)).map(|key| key.isolation_key.to_string());
         let chosen = json!({ "code": "1", "isolationKey": "c1" });
         assert_eq!(of("SameKey", chosen.clone()).as_deref(), Some("c1"));
-        assert_eq!(of("Never", chosen), None);
+        assert_eq!(of("Never", chosen.clone()), None);
+        assert_eq!(of("Verified", chosen), None, "not in this version");
         assert_eq!(of("SameKey", json!({ "code": "1" })), None, "no key");
         assert_eq!(of("SameKey", json!({ "code": "1", "isolationKey": "default" })), None, "nobody's chat");
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     cache::PodEntry,
     decide::{Class, PodView, Step},
-    quota,
+    observe, quota,
     trouble::{Reason, Trouble},
     validate::ValidPool,
 };
@@ -87,11 +87,25 @@ fn take_out(context: &Context, key: &Key, pod: &PodView) -> bool {
     true
 }
 
-async fn delete_pod(context: &Context, key: &Key, pod: PodView) {
+/// A pool that cannot be acted on, because its spec is wrong: what has run programs goes all the same.
+pub(crate) async fn drop_used(context: &Arc<Context>, key: &Key) {
+    let deletes: Vec<_> = observe::used(context, key)
+        .into_iter()
+        .filter(|pod| take_out(context, key, pod))
+        .map(|pod| delete_pod(context, key, pod))
+        .collect();
+    stream::iter(deletes).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+}
+
+/// Deletes a pod that has no program. It has as long to go as an executor needs.
+pub(crate) async fn delete(context: &Context, key: &Key, uid: &str) -> Result<(), kube::Error> {
     let grace = u32::try_from(context.config.timings.pod_grace.as_secs()).unwrap_or(u32::MAX);
+    context.writes.delete::<Pod>(Kind::Pod, key, uid, Some(grace)).await
+}
+
+async fn delete_pod(context: &Context, key: &Key, pod: PodView) {
     context.pools.with(key, |memory| memory.expected.delete(&pod.uid, Instant::now()));
-    let deleted = context.writes.delete::<Pod>(Kind::Pod, &pod.key, &pod.uid, Some(grace)).await;
-    if let Err(error) = deleted {
+    if let Err(error) = delete(context, &pod.key, &pod.uid).await {
         tracing::warn!(pod = %pod.key, %error, "a pod could not be deleted; it is tried again");
         context.pools.with(key, |memory| memory.expected.leaving(&pod.uid));
         context.pool_queue.push_at(key.clone(), Instant::now() + Duration::from_secs(1));
@@ -227,63 +241,4 @@ pub(crate) async fn write_status(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn after_a_failure_no_more_is_sent_and_what_is_under_way_goes_to_its_end() {
-        let (begun, ended) = (Cell::new(0), Cell::new(0));
-        let request = |number: u32| {
-            let (begun, ended) = (&begun, &ended);
-            async move {
-                begun.set(begun.get() + 1);
-                // The first one is slower than the one that fails.
-                for _ in 0..if number == 0 { 5 } else { 0 } {
-                    tokio::task::yield_now().await;
-                }
-                ended.set(ended.get() + 1);
-                if number == 2 { Err(number) } else { Ok(()) }
-            }
-        };
-        assert_eq!(until_failure((0..10).map(request).collect(), 2).await, Some(2));
-        assert_eq!((begun.get(), ended.get()), (3, 3));
-        begun.set(0);
-        assert_eq!(until_failure((3..10).map(request).collect(), 2).await, None);
-        assert_eq!(begun.get(), 7);
-    }
-
-    #[test]
-    fn a_refusal_is_called_by_its_kind_and_not_by_its_text() {
-        let refused = |code, message: &str| {
-            let status =
-                kube::core::Status { code, message: message.to_owned(), ..kube::core::Status::default() };
-            kube::Error::Api(status.boxed())
-        };
-        for (error, quota, reason, cause) in [
-            (refused(403, "x"), true, Reason::Quota, Some(FailureCause::QuotaExceeded)),
-            (
-                refused(403, "exceeded quota: but nothing is used up"),
-                false,
-                Reason::Forbidden,
-                Some(FailureCause::CannotStart),
-            ),
-            (
-                refused(
-                    403,
-                    "pods \"x\" is forbidden: User \"o\" cannot create resource \"pods\" in API group \"\"",
-                ),
-                false,
-                Reason::Forbidden,
-                None,
-            ),
-            (refused(422, "x"), false, Reason::Invalid, Some(FailureCause::CannotStart)),
-            (refused(500, "exceeded quota"), false, Reason::ApiUnavailable, None),
-            (refused(429, "x"), false, Reason::ApiUnavailable, None),
-        ] {
-            let trouble = trouble(&error, quota);
-            assert_eq!((trouble.reason, trouble.cause), (reason, cause), "{error}");
-        }
-    }
-}
+mod tests;

@@ -44,6 +44,7 @@ pub(crate) async fn reconcile(context: Arc<Context>, key: Key) -> Option<Duratio
         Err(trouble) => {
             report::pool_trouble(&context, &key, &pool, Some(&trouble));
             set_unable(&context, &key, Some(&trouble));
+            act::drop_used(&context, &key).await;
             status::invalid(old, generation, &trouble, outdated.as_deref(), now)
         }
         Ok(valid) => {

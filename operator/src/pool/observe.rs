@@ -101,6 +101,21 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
     }
 }
 
+/// The pods of a pool whose spec is wrong that have run programs, and have none now.
+pub(crate) fn used(context: &Context, key: &Key) -> Vec<PodView> {
+    let now = Instant::now();
+    let view = |entry: Arc<PodEntry>| {
+        let facts = entry.facts();
+        let kept = context.reserve.lock().kept_since(key, &facts.uid).is_some();
+        let goes = facts.deleting.is_some()
+            || context.pools.with(key, |memory| memory.expected.is_leaving(&facts.uid, now));
+        let class = if kept { Class::Kept } else { Class::Spent };
+        let (key, uid, created) = (facts.key.clone(), facts.uid.clone(), facts.created.timestamp_millis());
+        ((kept || entry.is_spent()) && !goes).then_some(PodView { key, uid, class, outdated: true, created })
+    };
+    context.pods.of_pool(key).into_iter().filter_map(view).collect()
+}
+
 /// Whether the pool would not have this pod any more: it is too old, was made from another template, or must leave its
 /// node.
 pub(crate) fn is_outdated(
@@ -210,95 +225,4 @@ pub(crate) fn next_aging(context: &Context, key: &Key, pool: &ValidPool) -> Opti
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::TimeDelta;
-    use serde_json::json;
-
-    use super::*;
-
-    /// A pod of the pool `default`, made at `created` from the template `t`.
-    fn facts(created: DateTime<Utc>) -> PodFacts {
-        let pod = json!({ "metadata": {
-            "namespace": "ns", "name": "p", "uid": "u", "labels": { crds::labels::POOL: "default" },
-            "annotations": { crds::labels::TEMPLATE_HASH: "t" },
-            "creationTimestamp": created.to_rfc3339(),
-            "ownerReferences": [{
-                "apiVersion": "carrel.dev/v1alpha1", "kind": "SandboxPool", "name": "default", "uid": "x",
-                "controller": true,
-            }],
-        }});
-        PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_pod_is_outdated_when_it_is_old_of_another_shape_or_must_leave_its_node() {
-        let made = DateTime::UNIX_EPOCH + TimeDelta::days(1);
-        let pool = |template: &str| ValidPool {
-            replicas: 1,
-            max_pods: 1,
-            queue_depth: 1,
-            max_age_seconds: 60,
-            reuse: true,
-            pod: k8s_openapi::api::core::v1::Pod::default(),
-            template: template.to_owned(),
-            deleting: false,
-        };
-        let [young, old] = [60, 61].map(|seconds| made + TimeDelta::seconds(seconds));
-        for (template, standing, wall, outdated) in [
-            ("t", Standing::Good, young, false),
-            ("t", Standing::Good, old, true),
-            ("other", Standing::Good, young, true),
-            ("t", Standing::Leaving, young, true),
-        ] {
-            let found = is_outdated(&pool(template), &facts(made), standing, wall);
-            assert_eq!(found, outdated, "{template} {standing:?} {wall}");
-        }
-    }
-
-    #[test]
-    fn a_deleted_pod_takes_up_room_until_it_is_late_or_its_node_is_lost() {
-        let end = DateTime::UNIX_EPOCH + TimeDelta::days(1);
-        let deleted = PodFacts { deleting: Some(end), ..facts(end - TimeDelta::days(1)) };
-        let (before, after) = (end - TimeDelta::hours(20), end + TimeDelta::minutes(1));
-        for (standing, wall, class) in [
-            (Standing::Good, before, Class::Leaving),
-            (Standing::Leaving, before, Class::Leaving),
-            (Standing::Lost, before, Class::Stuck),
-            (Standing::Good, after, Class::Stuck),
-        ] {
-            assert_eq!(leaving(&deleted, standing, wall), Some(class), "{standing:?} {wall}");
-        }
-        let stays = PodFacts { deleting: None, ..deleted };
-        assert_eq!(leaving(&stays, Standing::Lost, before), None);
-    }
-
-    #[test]
-    fn as_long_as_executions_get_pods_it_is_worth_waiting() {
-        let since = Instant::now();
-        let later = since + Duration::from_mins(1);
-        for (given, busy, at) in [
-            (None, 0, since),
-            (Some(later), 0, since),
-            (None, 2, since + STARVED_AFTER),
-            (Some(later), 2, later + STARVED_AFTER),
-        ] {
-            assert_eq!(starved_at(since, given, busy), at, "{given:?} {busy}");
-        }
-        assert_eq!(starved_at(later, Some(since), 1), later + STARVED_AFTER, "given before the trouble");
-    }
-
-    #[test]
-    fn patience_with_a_pod_that_is_of_no_use_ends() {
-        let start = Instant::now();
-        let (lost, given_up) = (start + Duration::from_mins(1), start + COMES_UP_WITHIN);
-        for (lost_at, coming_up, now, class, next) in [
-            (None, None, given_up, Class::Warming, None),
-            (None, Some(start), start, Class::Warming, Some(given_up)),
-            (None, Some(start), given_up, Class::Stalled, None),
-            (Some(lost), Some(start), start, Class::Unknown, Some(lost)),
-            (Some(lost), Some(start), lost, Class::Lost, None),
-        ] {
-            assert_eq!(patience(lost_at, coming_up, now), (class, next), "{lost_at:?} {coming_up:?}");
-        }
-    }
-}
+mod tests;

@@ -36,14 +36,7 @@ pub(crate) struct ValidPool {
 /// Checks a pool. The schema has checked the numbers.
 pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<ValidPool, Trouble> {
     let spec = &pool.spec;
-    let reuse = match (spec.reuse_policy, spec.isolation) {
-        (ReusePolicy::Never, _) => false,
-        (ReusePolicy::SameKey, Isolation::Restricted) => true,
-        (ReusePolicy::SameKey, Isolation::Nested) | (ReusePolicy::Verified, _) => {
-            let message = "only Never, and SameKey with isolation Restricted, are available in this version";
-            return Err(invalid(&format!("spec.reusePolicy: {message}")));
-        }
-    };
+    let reuse = reuses(pool)?;
     let (pod, template) =
         pod::build(pool, defaults).map_err(|error| invalid(&format!("spec.template: {error}")))?;
     let count = |number: i32| usize::try_from(number).unwrap_or(0);
@@ -57,6 +50,18 @@ pub(crate) fn validate(pool: &SandboxPool, defaults: &PodDefaults) -> Result<Val
         template,
         deleting: pool.metadata.deletion_timestamp.is_some(),
     })
+}
+
+/// Whether pods are kept for further executions of the key that they had.
+pub(crate) fn reuses(pool: &SandboxPool) -> Result<bool, Trouble> {
+    match (pool.spec.reuse_policy, pool.spec.isolation) {
+        (ReusePolicy::Never, _) => Ok(false),
+        (ReusePolicy::SameKey, Isolation::Restricted) => Ok(true),
+        (ReusePolicy::SameKey, Isolation::Nested) | (ReusePolicy::Verified, _) => {
+            let message = "only Never, and SameKey with isolation Restricted, are available in this version";
+            Err(invalid(&format!("spec.reusePolicy: {message}")))
+        }
+    }
 }
 
 fn invalid(message: &str) -> Trouble {
