@@ -2,11 +2,14 @@
 //! successor could find out only from pods. A run that was sent to a pod and is not shown yet is shown, because the pod
 //! may be gone by then, and what nobody knows of is started (again). What came of a run that has ended is written.
 //!
+//! And the pods that have had a program and have none now are deleted. The next leader would do that as well, but it
+//! knows only from their executors that they were used, and an executor that a program has taken over does not say so.
+//!
 //! By now all tasks of the leader have been told to end. One may still be in its last poll, and a write that was under
 //! way may still arrive. Neither does harm: a run is noted before anything of it is sent, and each write names the
 //! version that it is meant for, so that the later one of two is a conflict and is looked at again.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crds::ExecutionPhase;
 use futures::{StreamExt as _, stream};
@@ -16,7 +19,12 @@ use super::{
     Error, act, refresh,
     runs::{Followed, Left, Run},
 };
-use crate::{backoff::Retry, context::Context, key::Key};
+use crate::{
+    backoff::Retry,
+    context::Context,
+    key::Key,
+    pool::{act::delete, cache::PodEntry},
+};
 
 /// For all writes together. The Lease lasts longer than that, and whoever waits for the end of this process is patient
 /// for a few seconds.
@@ -25,19 +33,54 @@ const AT_ONCE: usize = 32;
 /// Between two attempts of one write.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Hands over all runs.
+/// Hands over all runs and lets the used pods go.
 pub(crate) async fn hand_over(context: &Arc<Context>) {
     let until = Instant::now() + PATIENCE;
+    let runs = context.runs.all();
+    let used = used_up(context, &runs);
     // Made into futures first: a stream that borrows in its closure cannot be spawned.
-    let all: Vec<_> =
-        context.runs.all().into_iter().map(|(key, run)| one(context, key, run, until)).collect();
-    stream::iter(all).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    let runs: Vec<_> = runs.into_iter().map(|(key, run)| one(context, key, run, until)).collect();
+    let used: Vec<_> = used.into_iter().map(|pod| let_go(context, pod, until)).collect();
+    let runs = stream::iter(runs).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
+    let used = stream::iter(used).buffer_unordered(AT_ONCE).collect::<Vec<()>>();
+    futures::join!(runs, used);
+}
+
+/// The pods that are kept, or whose program was the last one, as far as no run has them.
+fn used_up(context: &Context, runs: &[(Key, Run)]) -> Vec<Arc<PodEntry>> {
+    let run_in: HashSet<_> = runs.iter().map(|(_, run)| Arc::clone(&run.pod.facts().uid)).collect();
+    let reserve = context.reserve.lock();
+    let goes = |pod: &Arc<PodEntry>| {
+        let facts = pod.facts();
+        // Busy without a run is one that is being reset, or that was given out a moment ago.
+        let (of, uid) = (&facts.pool, &facts.uid);
+        let used = pod.is_spent() || reserve.is_used(of, uid) || reserve.is_busy(of, uid);
+        used && !run_in.contains(uid) && facts.alive() && facts.deleting.is_none()
+    };
+    context.pods.all().into_iter().filter(goes).collect()
+}
+
+async fn let_go(context: &Arc<Context>, pod: Arc<PodEntry>, until: Instant) {
+    let facts = pod.facts();
+    let deleted =
+        insist(until, || async { delete(context, &facts.key, &facts.uid).await.map_err(Error::Write) });
+    if let Err(error) = deleted.await {
+        tracing::warn!(pod = %facts.key, error, "a used pod could not be deleted before the end");
+    }
 }
 
 async fn one(context: &Arc<Context>, key: Key, run: Run, until: Instant) {
     if let Err(error) = insist(until, || last_word(context, &key, &run)).await {
         let (uid, pod) = (&run.uid, &run.pod.facts().key);
-        tracing::warn!(execution = %key, %uid, %pod, error, "a run could not be shown before the end; if its pod goes too, it may be started again");
+        tracing::warn!(
+            execution = %key,
+            %uid,
+            %pod,
+            error,
+            "a run could not be shown before the end; if its pod goes too, it may be started again"
+        );
+    } else if run.left.is_some() {
+        let_go(context, run.pod, until).await;
     }
 }
 
@@ -90,7 +133,8 @@ mod tests {
 
     use super::*;
 
-    /// How often it is tried, and whether it works, when the first attempts fail with these codes and later ones do not.
+    /// How often it is tried, and whether it works, when the first attempts fail with these codes and later ones do
+    /// not.
     async fn attempts(codes: &[u16]) -> (usize, bool) {
         let count = Cell::new(0);
         let attempt = || {

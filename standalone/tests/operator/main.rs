@@ -7,6 +7,7 @@ mod binary;
 mod faults;
 mod files;
 mod finished;
+mod kept;
 mod live;
 mod pool;
 mod programs;
