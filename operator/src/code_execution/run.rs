@@ -90,9 +90,9 @@ impl Job {
         };
         let ending = match followed {
             Followed::NotStarted(message) => {
-                let request_id = &self.origin.request_id;
-                tracing::warn!(execution = %self.key, uid = %self.run.uid, request_id, sent = self.run.sent.get(), message, "a sandbox did not start it");
-                return Left::not_started(message, !self.run.sent.get());
+                let (uid, sent, request_id) = (&self.run.uid, self.run.sent.get(), &self.origin.request_id);
+                tracing::warn!(execution = %self.key, %uid, request_id, sent, message, "a sandbox did not start it");
+                return Left::not_started(message, !sent);
             }
             Followed::Refused(ending) => *ending,
             Followed::Lost => self.lost("the sandbox was lost while the program may have run").await,
