@@ -21,10 +21,6 @@ say() { printf 'e2e: %s\n' "$*" >&2; }
 
 finish() {
     local status=$?
-    if [ -n "${second-}" ]; then
-        kill -- "-$second" 2>/dev/null || true
-        tail -n 100 target/e2e/second.log >&2
-    fi
     if [ -z "${theirs-}" ]; then
         if [ "$status" -ne 0 ]; then
             "$cluster" dump >target/e2e/dump.log 2>&1 || true
@@ -87,29 +83,13 @@ run() { # THREADS NAME [ARG...]
     cargo test --release --workspace ${CARGO_FLAGS-} --test "$name" --no-fail-fast -- --ignored --test-threads="$threads" "$@"
 }
 
-# Those that take the API server or the node away from everybody come first, alone. All others mind their own objects,
-# so they run in two rows; what the second row says comes at the end.
+# Those that take the API server or the node away from everybody come first.
 run_all() {
-    local failed=0
+    local failed=0 name
     run 2 addon node:: || failed=1
     run 1 growth || failed=1
-
-    # The kinds belong to both rows: none of them shall make them, and remove them at its end.
-    kubectl --kubeconfig "$CARREL_E2E_KUBECONFIG" apply --server-side --force-conflicts -f crds/golden
-    # With a group of processes of its own, so that all of it can be ended.
-    set -m
-    (
-        set +e
-        failed=0
-        for name in takeover examples scenarios parity; do run 4 "$name" || failed=1; done
-        exit "$failed"
-    ) >target/e2e/second.log 2>&1 &
-    second=$!
-    set +m
     run 4 addon --skip node:: || failed=1
-    wait "$second" || failed=1
-    second=
-    cat target/e2e/second.log
+    for name in takeover examples scenarios parity; do run 2 "$name" || failed=1; done
     return "$failed"
 }
 
