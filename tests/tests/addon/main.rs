@@ -9,7 +9,6 @@
     reason = "a test that cannot go on shall stop with the reason"
 )]
 
-mod accounts;
 mod basics;
 mod batch;
 mod crashes;
@@ -21,5 +20,6 @@ mod pods;
 mod policies;
 mod pools;
 mod reuse;
+mod reviews;
 mod shared;
 mod tenants;
