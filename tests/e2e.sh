@@ -11,7 +11,6 @@
 # to), this machine must reach its pods, and pods must reach it at CARREL_E2E_HOST_ADDRESS.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-export PATH=$PWD/target/tools:$PATH
 
 cluster=tests/cluster/cluster.sh
 own=target/cluster/kubeconfig
@@ -23,6 +22,7 @@ finish() {
     local status=$?
     if [ -z "${theirs-}" ]; then
         if [ "$status" -ne 0 ]; then
+            mkdir -p target/e2e
             "$cluster" dump >target/e2e/dump.log 2>&1 || true
             say "failed; nodes, pods, events and the ends of all logs:"
             tail -n 300 target/e2e/dump.log >&2
@@ -42,6 +42,7 @@ give_image() { # NAME IMAGE
 }
 
 start_own_cluster() {
+    mkdir -p target/e2e
     "$cluster" up
     say "giving the node the images, half a minute"
     export CARREL_E2E_EXECUTOR_IMAGE=localhost/carrel-executor:$version
@@ -58,8 +59,9 @@ start_own_cluster() {
 # CARREL_E2E_FINISHED=10000 CARREL_E2E_QUEUED=1000 tests/e2e.sh growth
 export CARREL_E2E_FINISHED=${CARREL_E2E_FINISHED-2000} CARREL_E2E_QUEUED=${CARREL_E2E_QUEUED-200}
 
-mkdir -p target/e2e
-trap finish EXIT
+tests=("$@")
+[ "${#tests[@]}" -gt 0 ] || tests=(parity addon scenarios takeover growth examples)
+
 if [ -n "${KUBECONFIG-}" ] && [ "$(realpath "$KUBECONFIG")" != "$(realpath -m "$own")" ]; then
     theirs=1
     export CARREL_E2E_KUBECONFIG=$KUBECONFIG
@@ -67,39 +69,24 @@ if [ -n "${KUBECONFIG-}" ] && [ "$(realpath "$KUBECONFIG")" != "$(realpath -m "$
     : "${CARREL_E2E_CONTROL_IMAGE:?is to name the image of operator and front, as the nodes know it}"
     : "${CARREL_E2E_HOST_ADDRESS:?is to be an address of this machine that pods reach}"
 else
+    trap finish EXIT
     start_own_cluster
 fi
 # What a test starts is for the cluster it names, not for whatever else is configured.
 unset KUBECONFIG
 
+if [ "${tests[*]}" = bench ]; then
+    # shellcheck disable=SC2086
+    cargo bench ${CARGO_FLAGS-} --workspace --bench cluster
+    exit
+fi
+
 # Needs no cluster, but the helm that comes with ours.
-[ "$*" = bench ] || tests/chart/check.sh
+tests/chart/check.sh
 
-# The tests of one file, so many at a time: they mostly wait, and a node has two cores.
-run() { # THREADS NAME [ARG...]
-    local threads=$1 name=$2
-    shift 2
-    # shellcheck disable=SC2086
-    cargo test --release --workspace ${CARGO_FLAGS-} --test "$name" --no-fail-fast -- --ignored --test-threads="$threads" "$@"
-}
+selected=()
+for name in "${tests[@]}"; do selected+=(--test "$name"); done
 
-# Those that take the API server or the node away from everybody come first.
-run_all() {
-    local failed=0 name
-    run 2 addon node:: || failed=1
-    run 1 growth || failed=1
-    run 4 addon --skip node:: || failed=1
-    for name in takeover examples scenarios parity; do run 2 "$name" || failed=1; done
-    return "$failed"
-}
-
-case $* in
-    '') run_all ;;
-    # shellcheck disable=SC2086
-    bench) cargo bench ${CARGO_FLAGS-} --workspace --bench cluster ;;
-    *)
-        failed=0
-        for name in "$@"; do run 2 "$name" || failed=1; done
-        exit "$failed"
-        ;;
-esac
+# Two at a time: they mostly wait, and a node has two cores.
+# shellcheck disable=SC2086
+cargo test --release --workspace ${CARGO_FLAGS-} "${selected[@]}" --no-fail-fast -- --ignored --test-threads=2
