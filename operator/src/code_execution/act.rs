@@ -85,7 +85,7 @@ async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str)
     context.executions.update(key, &entry.uid, |entry| entry.maybe_queued = true);
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
-        (entry.version, entry.phase) = (version, ExecutionPhase::Queued);
+        (entry.version, entry.phase, entry.shown_pod) = (version, ExecutionPhase::Queued, None);
     });
     Ok(Next::Again)
 }

@@ -73,7 +73,7 @@ struct Inner {
 }
 
 impl Executions {
-    /// Takes in what a watch has shown. A phase never goes back: our own last write may be newer than the watch.
+    /// Takes in what a watch has shown, unless our own last write is newer.
     pub(crate) fn apply(&self, object: CodeExecution) -> Change {
         let key = Key::of(&object.metadata);
         let fresh = entry(object);
@@ -256,11 +256,11 @@ pub(crate) fn read_again(old: &Entry, fresh: Entry) -> Entry {
 }
 
 fn merged(old: &Entry, fresh: Entry) -> Entry {
-    let later = rank(fresh.phase) >= rank(old.phase);
+    let newer = !is_older(&fresh.version, &old.version);
     Entry {
-        version: if later { fresh.version } else { old.version.clone() },
-        phase: if later { fresh.phase } else { old.phase },
-        shown_pod: if later { fresh.shown_pod } else { old.shown_pod.clone() },
+        version: if newer { fresh.version } else { old.version.clone() },
+        phase: if newer { fresh.phase } else { old.phase },
+        shown_pod: if newer { fresh.shown_pod } else { old.shown_pod.clone() },
         cancel: old.cancel || fresh.cancel,
         seen: old.seen,
         attempts: old.attempts,
@@ -273,13 +273,10 @@ fn merged(old: &Entry, fresh: Entry) -> Entry {
     }
 }
 
-fn rank(phase: ExecutionPhase) -> u8 {
-    match phase {
-        ExecutionPhase::Pending => 0,
-        ExecutionPhase::Queued => 1,
-        ExecutionPhase::Running => 2,
-        ExecutionPhase::Succeeded | ExecutionPhase::Failed => 3,
-    }
+/// Compares two resourceVersions of one object. They are numbers without leading zeros, of any length: every API server
+/// of Kubernetes 1.35 must have them so, and the ones before had (KEP-5504).
+fn is_older(a: &str, b: &str) -> bool {
+    (a.len(), a) < (b.len(), b)
 }
 
 /// A stand-in; only the metadata of such an object is used.

@@ -148,6 +148,13 @@ pub(crate) fn decide(
             let message = format!("{attempts} sandboxes did not start it; the last said: {message}");
             return Step::Finish(Reason::CapacityUnavailable, failure(&message));
         }
+        // A new leader that finds neither the pod nor a word of it would have to take it for lost.
+        (Run::NotStarted { message, .. }, _) if seen.phase == ExecutionPhase::Running => {
+            return Step::ShowQueued(format!("a sandbox did not start it: {message}"));
+        }
+        (Run::NeverSent, _) if seen.phase == ExecutionPhase::Running => {
+            return Step::ShowQueued("it could not be sent to its sandbox yet".to_owned());
+        }
         (Run::NotStarted { .. }, _) => return Step::TryAnother,
         (Run::NeverSent, _) => return Step::GiveBack,
         // What may run already must not be called cancelled or invalid before that is known.
@@ -217,11 +224,11 @@ fn start(seen: &Observed, pod: &PodUid) -> Step {
 
 fn waiting(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -> Step {
     let show = seen.seen + patience.queued;
-    if seen.phase != ExecutionPhase::Pending {
-        return Step::Wait(seen.deadline);
-    }
-    if now < show {
-        return Step::Wait(earliest(Some(show), seen.deadline));
+    match seen.phase {
+        ExecutionPhase::Pending if now < show => return Step::Wait(earliest(Some(show), seen.deadline)),
+        // An earlier leader has named a pod, which may go to others and be gone when the next leader looks.
+        ExecutionPhase::Pending | ExecutionPhase::Running => {}
+        _ => return Step::Wait(seen.deadline),
     }
     Step::ShowQueued(match &seen.pool {
         PoolState::Missing => format!("the pool {} does not exist", plan.pool.name),

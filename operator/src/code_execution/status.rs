@@ -230,11 +230,16 @@ fn conditions(reason: Reason, generation: Option<i64>, now: DateTime<Utc>) -> Ve
         .collect()
 }
 
-/// The patch that shows a wait. Nothing of it stays when the execution ends.
+/// The patch that shows a wait, in no pod any more if one was named. Nothing of it stays when the execution ends.
 pub(crate) fn queued(message: &str, generation: Option<i64>, now: DateTime<Utc>) -> Value {
     json!({
         "phase": ExecutionPhase::Queued,
         "observedGeneration": generation,
+        "startTime": null,
+        "podName": null,
+        "podUID": null,
+        "nodeName": null,
+        "imageID": null,
         "conditions": unfinished("Queued", message, generation, now),
     })
 }

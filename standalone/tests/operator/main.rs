@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod finished;
 mod kept;
+mod lease;
 mod live;
 mod pool;
 mod programs;

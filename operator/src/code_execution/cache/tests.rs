@@ -18,12 +18,16 @@ fn key() -> Key {
 }
 
 #[test]
-fn a_late_event_never_takes_a_phase_back() {
+fn a_late_event_never_takes_a_phase_back_and_a_newer_one_does() {
     let executions = Executions::default();
-    executions.apply(object("u", "5", "Running"));
-    executions.apply(object("u", "4", "Pending"));
+    executions.apply(object("u", "10", "Running"));
+    executions.apply(object("u", "9", "Pending"));
     let entry = executions.get(&key()).unwrap();
-    assert_eq!((entry.phase, entry.version.as_str()), (ExecutionPhase::Running, "5"));
+    assert_eq!((entry.phase, entry.version.as_str()), (ExecutionPhase::Running, "10"));
+    executions.apply(object("u", "11", "Queued"));
+    executions.apply(object("u", "10", "Running"));
+    let entry = executions.get(&key()).unwrap();
+    assert_eq!((entry.phase, entry.version.as_str()), (ExecutionPhase::Queued, "11"));
 }
 
 #[test]

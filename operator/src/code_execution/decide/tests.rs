@@ -180,6 +180,20 @@ fn a_pod_that_was_sent_nothing_is_given_back_however_often_that_happens() {
 }
 
 #[test]
+fn what_did_not_start_is_shown_in_its_pod_no_more_before_the_pod_goes_to_others() {
+    let now = Instant::now();
+    let refused = Run::NotStarted { attempts: 1, message: "draining".to_owned() };
+    for (run, then) in [(refused, Step::TryAnother), (Run::NeverSent, Step::GiveBack)] {
+        let place = Place::Granted("p".into());
+        let shown = Observed { phase: ExecutionPhase::Running, run, place, ..seen(now) };
+        assert!(matches!(step(&shown, now), Step::ShowQueued(_)), "{shown:?}");
+        assert_eq!(step(&Observed { phase: ExecutionPhase::Queued, ..shown }, now), then);
+    }
+    let inherited = Observed { phase: ExecutionPhase::Running, place: Place::Waiting, ..seen(now) };
+    assert_eq!(step(&inherited, now), Step::ShowQueued("waiting for a sandbox".to_owned()), "at once");
+}
+
+#[test]
 fn a_wait_is_shown_when_it_is_long_and_says_why() {
     let now = Instant::now();
     let waiting = Observed { place: Place::Waiting, ..seen(now) };
