@@ -42,6 +42,7 @@ mod operator;
 mod pool;
 mod reach;
 mod report;
+mod resource_version;
 mod sandbox_file;
 mod secrets;
 mod supervisor;

@@ -24,6 +24,7 @@ use crate::{
     metrics::{Kind, Stage},
     pool::{self, cache::PodEntry, facts::PodFacts, reserve::Place, reserve::Ticket},
     report,
+    resource_version::advance,
 };
 
 /// Nothing is looked at again sooner when nothing has happened.
@@ -85,7 +86,8 @@ async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str)
     context.executions.update(key, &entry.uid, |entry| entry.maybe_queued = true);
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
-        (entry.version, entry.phase, entry.shown_pod) = (version, ExecutionPhase::Queued, None);
+        advance(&mut entry.version, version);
+        (entry.phase, entry.shown_pod) = (ExecutionPhase::Queued, None);
     });
     Ok(Next::Again)
 }
@@ -107,8 +109,8 @@ pub(super) async fn announce(
     let patch = status::running(&PodPlace::of(pod), generation, context.clock.now());
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
-        (entry.version, entry.phase) = (version, ExecutionPhase::Running);
-        entry.shown_pod = Some(Arc::clone(&pod.uid));
+        advance(&mut entry.version, version);
+        (entry.phase, entry.shown_pod) = (ExecutionPhase::Running, Some(Arc::clone(&pod.uid)));
     });
     Ok(())
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::validate::{self, Origin, Plan, Program};
-use crate::{key::Key, work_queue::WorkQueue};
+use crate::{key::Key, resource_version::is_older, work_queue::WorkQueue};
 
 /// One execution that has not finished.
 #[derive(Debug, Clone)]
@@ -271,12 +271,6 @@ fn merged(old: &Entry, fresh: Entry) -> Entry {
         program: old.program.as_ref().and(fresh.program),
         ..fresh
     }
-}
-
-/// Compares two resourceVersions of one object. They are numbers without leading zeros, of any length: every API server
-/// of Kubernetes 1.35 must have them so, and the ones before had (KEP-5504).
-fn is_older(a: &str, b: &str) -> bool {
-    (a.len(), a) < (b.len(), b)
 }
 
 /// A stand-in; only the metadata of such an object is used.

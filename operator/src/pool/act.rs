@@ -21,6 +21,7 @@ use crate::{
     key::Key,
     leader::term::NotLeader,
     metrics::Kind,
+    resource_version::advance,
 };
 
 /// How many requests for pods of one pool are under way at once: refilling must not starve starts.
@@ -227,8 +228,7 @@ pub(crate) async fn write_status(
     status: crds::SandboxPoolStatus,
 ) -> Result<Option<Instant>, kube::Error> {
     let now = Instant::now();
-    let (last, version) =
-        context.pools.with(key, |memory| (memory.status_written, memory.version.clone().unwrap_or_default()));
+    let (last, version) = context.pools.with(key, |memory| (memory.status_written, memory.version.clone()));
     let next = last.map(|at| at + context.config.timings.pool_status).filter(|next| *next > now);
     if next.is_some() {
         return Ok(next);
@@ -236,7 +236,7 @@ pub(crate) async fn write_status(
     context.pools.with(key, |memory| memory.status_written = Some(now));
     let version =
         context.writes.patch_status::<SandboxPool>(Kind::SandboxPool, key, &version, &status).await?;
-    context.pools.with(key, |memory| memory.version = Some(version));
+    context.pools.with(key, |memory| advance(&mut memory.version, version));
     Ok(None)
 }
 

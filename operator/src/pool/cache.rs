@@ -20,7 +20,7 @@ use super::{
     refill::Refill,
     trouble::{Reason, Trouble},
 };
-use crate::{executor_client::Target, key::Key};
+use crate::{executor_client::Target, key::Key, resource_version::advance};
 
 /// How soon after the end of a pod its quota is free again.
 const QUOTA_IS_COUNTED: Duration = Duration::from_secs(1);
@@ -180,7 +180,7 @@ pub(crate) struct PoolMemory {
     /// Why an execution with a start deadline need not wait.
     pub(crate) unable: Option<Trouble>,
     pub(crate) status_written: Option<Instant>,
-    pub(crate) version: Option<String>,
+    pub(crate) version: String,
     /// What was announced last.
     pub(crate) announced: Option<Reason>,
     /// When an execution got a pod last.
@@ -211,8 +211,8 @@ pub(crate) struct Pools {
 impl Pools {
     pub(crate) fn apply(&self, pool: SandboxPool) -> Key {
         let key = Key::of(&pool.metadata);
-        let version = pool.metadata.resource_version.clone();
-        self.with(&key, |memory| memory.version = version);
+        let version = pool.metadata.resource_version.clone().unwrap_or_default();
+        self.with(&key, |memory| advance(&mut memory.version, version));
         self.all.lock().insert(key.clone(), Arc::new(pool));
         key
     }
@@ -269,6 +269,15 @@ mod tests {
         assert_eq!(held(Reason::Quota, 20), (1, 0));
         assert_eq!(held(Reason::Quota, 0), (0, 0));
         assert_eq!(held(Reason::Forbidden, 20), (20, 5));
+    }
+
+    #[test]
+    fn the_answer_to_a_write_that_comes_late_does_not_hide_what_the_watch_has_shown() {
+        let pools = Pools::default();
+        let pool = json!({"metadata": {"namespace": "ns", "name": "p", "resourceVersion": "10"}, "spec": {}});
+        let key = pools.apply(serde_json::from_value(pool).unwrap());
+        pools.with(&key, |memory| advance(&mut memory.version, "9".to_owned()));
+        assert_eq!(pools.with(&key, |memory| memory.version.clone()), "10");
     }
 
     #[test]
