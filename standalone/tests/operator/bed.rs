@@ -1,15 +1,12 @@
-//! What the tests share: an API, a node and an operator in a folder of their own, one test at a time.
+//! What the tests share: an API, a node and an operator in a folder of their own, each test in a process of its own.
 //!
-//! One at a time because a node kills every child of its process that is no executor of its own, so two nodes
-//! cannot live in one process.
+//! A node kills every child of its process that is no executor of its own, so two nodes cannot live in one process.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use blobs::{Blobs, BlobsConfig};
@@ -32,10 +29,22 @@ use tokio_util::sync::CancellationToken;
 use crate::faults::Faults;
 pub(crate) use crate::waits::{NEVER, eventually, soon, until};
 
-/// Runs a test while no other runs, and ends everything that it started, also when it fails.
+/// In the environment of a process that runs one test.
+const ALONE: &str = "CARREL_TEST_ALONE";
+
+/// Runs a test in a process of its own, and ends everything that it started, also when it fails.
 pub(crate) fn alone(test: impl Future<Output = ()>) {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // A test's thread has its name. There is none when tests run one after another, which is as good.
+    if let Some(name) = std::thread::current().name().filter(|name| *name != "main")
+        && std::env::var_os(ALONE).is_none()
+    {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", name, "--nocapture"]).env(ALONE, "1").output().unwrap();
+        let [out, errors] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        assert!(output.status.success() && out.contains("1 passed"), "{}\n{out}\n{errors}", output.status);
+        return;
+    }
     let _ = rustls::crypto::ring::default_provider().install_default();
     MADE.store(false, Ordering::SeqCst);
     let _children = Children;

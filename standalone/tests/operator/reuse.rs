@@ -64,7 +64,8 @@ async fn home(bed: &Bed, key: &str) -> String {
 #[test]
 fn programs_share_a_pod_only_with_those_of_their_own_key_and_scope() {
     alone(async {
-        let bed = reusing(timings(), 2, 12).await;
+        // So many that nobody waits: while somebody else does, a pod is not kept.
+        let bed = reusing(timings(), 8, 20).await;
         let who = [
             json!({"isolationKey": "c1"}),
             json!({"isolationKey": "c2"}),
