@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::Stdio};
 
 use kube::{Client, config::KubeConfigOptions};
+use serde_json::json;
 use standalone::api::ApiServer;
 use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -59,13 +60,42 @@ impl Server {
         let client = client(&kubeconfig).await;
         let server = Self { client, in_process: false, kubeconfig, home, _stop: None };
         let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/golden");
-        let installed =
-            server.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", golden], "").await;
-        assert_eq!(installed.exit, 0, "{}", installed.stderr);
-        let waited =
-            server.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "-f", golden], "").await;
-        assert_eq!(waited.exit, 0, "{}", waited.stderr);
+        server.succeed(&["apply", "--server-side", "--force-conflicts", "-f", golden], "").await;
+        server.succeed(&["wait", "--for=condition=Established", "--timeout=30s", "-f", golden], "").await;
+        server.await_collector().await;
         server
+    }
+
+    /// Waits until the garbage collector follows our kinds; it looks for new ones twice a minute.
+    async fn await_collector(&self) {
+        let ns = format!("parity-{}", uuid::Uuid::new_v4().simple());
+        self.succeed(&["create", "namespace", &ns], "").await;
+        let create = ["create", "--namespace", &ns, "-o", "jsonpath={.metadata.uid}", "-f", "-"];
+        let kind = |kind: &str| json!({"apiVersion": "carrel.dev/v1alpha1", "kind": kind});
+        let mut owner = kind("SandboxPool");
+        owner["metadata"] = json!({"name": "owner"});
+        owner["spec"] = json!({});
+        let uid = self.succeed(&create, &owner.to_string()).await;
+        let mut reference = kind("SandboxPool");
+        (reference["name"], reference["uid"]) = ("owner".into(), uid.into());
+        let mut owned = kind("SandboxFile");
+        owned["metadata"] = json!({"name": "owned", "ownerReferences": [reference]});
+        owned["spec"] = json!({"fileName": "a", "source": {"inline": ""}});
+        self.succeed(&create, &owned.to_string()).await;
+        self.succeed(&["delete", "--namespace", &ns, "sandboxpool/owner"], "").await;
+        self.succeed(
+            &["wait", "--namespace", &ns, "--for=delete", "sandboxfile/owned", "--timeout=120s"],
+            "",
+        )
+        .await;
+        self.succeed(&["delete", "namespace", &ns, "--wait=false"], "").await;
+    }
+
+    /// Runs kubectl, which must succeed, and gives its stdout.
+    async fn succeed(&self, args: &[&str], input: &str) -> String {
+        let said = self.kubectl(args, input).await;
+        assert_eq!(said.exit, 0, "kubectl {args:?}: {}", said.stderr);
+        said.stdout
     }
 
     /// A client with a token that may be none of the server's.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     batch::{check_completed, create_one, finished, running},
-    shared::together,
+    shared::apart,
 };
 
 /// One of each component, the store of a single node, and two people with tokens who share a tenant.
@@ -92,7 +92,7 @@ fn next_version() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make e2e runs it"]
 async fn an_upgrade_loses_nothing() {
-    let _definitions = together().await;
+    let _apart = apart().await;
     let (mut bed, counter) = (Bed::install(), Counter::start());
     let (before, file, kinds) = (bed.finish_one(), bed.make_file().await, definitions(bed.kubectl()));
     let name = create_one(bed.kubectl(), &counter, "upgraded", 40.0);
@@ -120,7 +120,7 @@ async fn an_upgrade_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make e2e runs it"]
 async fn an_uninstall_does_not_hang_and_a_new_installation_finds_everything_again() {
-    let _definitions = together().await;
+    let _apart = apart().await;
     let (bed, counter) = (Bed::install(), Counter::start());
     let (before, file, kinds) = (bed.finish_one(), bed.make_file().await, definitions(bed.kubectl()));
     let name = create_one(bed.kubectl(), &counter, "uninstalled", 3600.0);

@@ -9,6 +9,7 @@
     reason = "a test that cannot go on shall stop with the reason"
 )]
 
+mod accounts;
 mod basics;
 mod batch;
 mod crashes;
@@ -20,6 +21,5 @@ mod pods;
 mod policies;
 mod pools;
 mod reuse;
-mod reviews;
 mod shared;
 mod tenants;

@@ -14,6 +14,8 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 static ADDON: Mutex<Weak<Addon>> = Mutex::new(Weak::new());
 /// Held by tests for as long as they run, alone by those that disturb others.
 static TURN: RwLock<()> = RwLock::const_new(());
+/// Held by tests with an installation of their own, and alone by those that take the node or the API server away.
+static APART: RwLock<()> = RwLock::const_new(());
 
 /// Pods of the first tenant's pool that wait, and that there may be.
 pub(crate) const WARM: usize = 4;
@@ -61,6 +63,17 @@ pub(crate) async fn alone() -> Shared {
     let turn = Turn::Alone(TURN.write().await);
     addon.await_pools();
     Shared { addon, _turn: turn }
+}
+
+/// For tests with an installation of their own, which the shared one only lends its definitions.
+pub(crate) async fn apart() -> (Arc<Addon>, RwLockReadGuard<'static, ()>) {
+    let addon = addon();
+    (addon, APART.read().await)
+}
+
+/// For tests that disturb all installations. They ask for this first.
+pub(crate) async fn nobody_else() -> RwLockWriteGuard<'static, ()> {
+    APART.write().await
 }
 
 fn addon() -> Arc<Addon> {

@@ -3,7 +3,7 @@
 use e2e::{Addon, Door, in_time};
 use serde_json::json;
 
-use crate::shared::together;
+use crate::shared::apart;
 
 /// What the chart asks tokens to be made for.
 const AUDIENCE: &str = "carrel";
@@ -34,7 +34,7 @@ async fn status_of(door: &Door) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make e2e runs it"]
 async fn accounts_of_the_cluster_run_code_where_they_may_create_executions() {
-    let _definitions = together().await;
+    let _apart = apart().await;
     let values = json!({"operator": {"userNamespaces": true}, "shim": {"auth": {"mode": "tokenReview"}}});
     let tenant = |name: &str| json!({"name": name, "pool": {"replicas": 1, "maxPods": 4}});
     let addon = Addon::prepare(&values, &[tenant("one"), tenant("two")]);
