@@ -4,6 +4,8 @@
 #   images/build.sh control  FILE     operator and shim       localhost/carrel:VERSION
 #   images/build.sh executor FILE     what runs in sandboxes  localhost/carrel-executor:VERSION
 #
+# FILE may be -, the standard output.
+#
 # The same inputs as the Containerfile: the two package lists, executor/python and the binaries of `cargo build
 # --release`. The first layer is Debian and Python, kept by what it is made of; the second holds the binaries, so
 # that a change of the code makes a small layer only. Needs root (file owners), mmdebstrap and network.
@@ -119,6 +121,8 @@ base_layer() { # NAME, prints the file
         making=$(mktemp -d "$store/making-XXXXXX")
         "$1_base" "$making/root" >&2
         layer "$making/root" "$making/layer.tar"
+        # Those that came before it are of no use any more, and large.
+        rm -f "$store/$1"-*.tar "$store/$1"-*.tar.sha256
         mv "$making/layer.tar" "$file"
         rm -rf "$making"
     fi
@@ -147,9 +151,9 @@ pack() { # NAME FILE
     mv "$made/config.json" "$made/$image"
     printf '[{"Config":"%s","RepoTags":["%s"],"Layers":["base.tar","top.tar"]}]' "$image" "$(tag "$name")" \
         >"$made/manifest.json"
+    say "packing $(tag "$name"), $(du -hc "$made"/*.tar | tail -n 1 | cut -f1)"
     tar --create --file "$file" --directory "$made" --mtime="@$epoch" manifest.json "$image" base.tar top.tar
     rm -rf "$made"
-    say "$(tag "$name") in $file, $(du -h "$file" | cut -f1)"
 }
 
 [ $# -eq 2 ] || die "usage: images/build.sh control|executor FILE"

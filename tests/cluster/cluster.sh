@@ -187,7 +187,7 @@ command_archive() { ## FILE NAME:TAG FOLDER [CONFIG]: make an image of a root fi
     make_archive "$@"
 }
 
-command_import() { ## NAME:TAG FILE: give the node an image
+command_import() { ## NAME:TAG FILE: give the node an image; - reads the standard input
     import_image "$@"
 }
 

@@ -34,9 +34,13 @@ basic_images() {
 }
 
 import_image() { # NAME:TAG FILE
-    [ -f "$2" ] || die "there is no archive $2"
-    # The node sees the machine's files, but for /run and /var/log.
-    in_node ctr --namespace k8s.io images import "$(realpath "$2")" >>"$logs/images.log" 2>&1 ||
+    local file=$2
+    if [ "$file" != - ]; then
+        [ -f "$file" ] || die "there is no archive $file"
+        # The node sees the machine's files, but for /run and /var/log.
+        file=$(realpath "$file")
+    fi
+    in_node ctr --namespace k8s.io images import "$file" >>"$logs/images.log" 2>&1 ||
         die "importing $2 failed (see $logs/images.log)"
     in_node ctr --namespace k8s.io images ls --quiet "name==$1" 2>/dev/null | grep -qxF "$1" ||
         die "$2 has no image $1"
