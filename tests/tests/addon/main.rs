@@ -1,5 +1,8 @@
 //! Carrel as an admin installs it: the chart on a cluster, with people who use it, and everything that goes wrong in a
 //! cluster while programs run. Most tests share one installation; `shared` says how.
+//!
+//! Tests begin in the order of their names, so those that mostly wait come first, and those that want the installation
+//! for themselves come before those that share it.
 
 #![expect(
     clippy::expect_used,
@@ -10,11 +13,14 @@
 )]
 
 mod accounts;
+mod age;
 mod basics;
 mod batch;
+mod capacity;
 mod crashes;
 mod lifecycle;
 mod load;
+mod network;
 mod node;
 mod people;
 mod pods;

@@ -2,13 +2,10 @@
 
 use std::time::Instant;
 
-use e2e::{Addon, Counter, Kubectl, in_time, kubectl::execution};
+use e2e::{Counter, Kubectl, in_time, kubectl::execution};
 use serde_json::{Value, json};
 
-use crate::{
-    batch::{Batch, in_flight},
-    shared::{WARM, alone, together},
-};
+use crate::{batch::Batch, shared::together};
 
 pub(crate) fn pool(name: &str, replicas: u32, template: &Value) -> Value {
     let mut template = template.clone();
@@ -40,7 +37,7 @@ async fn await_event(kubectl: &Kubectl, pool: &str, reason: &str) {
     .await;
 }
 
-fn degraded(kubectl: &Kubectl, pool: &str) -> String {
+pub(crate) fn degraded(kubectl: &Kubectl, pool: &str) -> String {
     let wait = ["wait", "--for=condition=Degraded", &format!("sbp/{pool}"), "--timeout=60s"];
     let _ = kubectl.run(&wait, "");
     let conditions = kubectl.get("sbp", pool)["status"]["conditions"].clone();
@@ -67,24 +64,6 @@ async fn a_pool_follows_kubectl_scale_from_nothing_and_back() {
         .await;
     }
     let _ = kubectl.run(&["delete", "sbp", "scaled"], "");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a cluster; make e2e runs it"]
-async fn an_idle_pod_that_has_become_old_is_replaced() {
-    let addon = together().await;
-    let kubectl = addon.tenant("b");
-    let mut aging = pool("aging", 1, &json!({}));
-    aging["spec"]["maxPodAgeSeconds"] = 60.into();
-    let _ = kubectl.create(&aging);
-    let only_pod = async || {
-        let pods = kubectl.list(&["pods", "-l", "carrel.dev/pool=aging"]);
-        let ready = kubectl.get("sbp", "aging")["status"]["readyReplicas"] == 1;
-        (ready && pods.len() == 1).then(|| pods[0]["metadata"]["uid"].clone())
-    };
-    let first = in_time("a pod", only_pod).await;
-    in_time("another pod", async || only_pod().await.filter(|uid| *uid != first)).await;
-    let _ = kubectl.run(&["delete", "sbp", "aging"], "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,55 +108,5 @@ async fn a_tenant_whose_quota_is_used_up_is_told_at_once() {
     // What is free again is used again, without anybody's help.
     let wait = ["wait", "--for=condition=Degraded=False", "sbp/default", "--timeout=120s"];
     let _ = kubectl.run(&wait, "");
-    addon.await_pools();
-}
-
-/// Gives the first tenant another bound on its pods, and its own one back at the end.
-struct Bound<'a> {
-    addon: &'a Addon,
-    before: String,
-}
-
-impl<'a> Bound<'a> {
-    fn set(addon: &'a Addon, pods: usize) -> Self {
-        let path = "jsonpath={.spec.hard.pods}";
-        let before = addon.tenant("a").run(&["get", "resourcequota", "carrel", "-o", path], "");
-        let bound = Self { addon, before };
-        bound.write(&pods.to_string());
-        bound
-    }
-
-    fn write(&self, pods: &str) {
-        let patch = json!({"spec": {"hard": {"pods": pods}}}).to_string();
-        let args = ["patch", "resourcequota", "carrel", "--type=merge", "-p", &patch];
-        let _ = self.addon.tenant("a").output(&args, "");
-    }
-}
-
-impl Drop for Bound<'_> {
-    fn drop(&mut self) {
-        self.write(&self.before);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a cluster; make e2e runs it"]
-async fn http_says_that_a_quota_is_used_up_and_when_to_come_again() {
-    let addon = alone().await;
-    let bound = Bound::set(&addon, WARM);
-    let (door, counter) = (addon.door("a").await, Counter::start());
-    let requests = in_flight(&[&door; WARM], &counter, 20.0).await;
-    assert_eq!(degraded(addon.tenant("a"), "default"), "Quota");
-    let answer = door.try_execute(&json!({"source_code": "1"})).await;
-    let detail = answer.body["detail"].as_str().unwrap_or_default();
-    assert!(
-        answer.status == 503 && detail.starts_with("Executor capacity unavailable (quota_exceeded): "),
-        "{answer:?}"
-    );
-    assert_eq!(answer.retry_after.as_deref(), Some("10"));
-    for request in requests {
-        request.check().await;
-    }
-    drop(bound);
     addon.await_pools();
 }

@@ -14,7 +14,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 static ADDON: Mutex<Weak<Addon>> = Mutex::new(Weak::new());
 /// Held by tests for as long as they run, alone by those that disturb others.
 static TURN: RwLock<()> = RwLock::const_new(());
-/// Held by tests with an installation of their own, and alone by those that take the node or the API server away.
+/// Held by tests that only mind the node and the API server, and alone by those that take these away.
 static APART: RwLock<()> = RwLock::const_new(());
 
 /// Pods of the first tenant's pool that wait, and that there may be.
@@ -65,7 +65,8 @@ pub(crate) async fn alone() -> Shared {
     Shared { addon, _turn: turn }
 }
 
-/// For tests with an installation of their own, which the shared one only lends its definitions.
+/// For tests with an installation of their own, which the shared one only lends its definitions, or that do not mind
+/// what is stopped of it.
 pub(crate) async fn apart() -> (Arc<Addon>, RwLockReadGuard<'static, ()>) {
     let addon = addon();
     (addon, APART.read().await)
