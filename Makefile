@@ -41,11 +41,13 @@ run: build ## Serve on HTTP_LISTEN, run one example, and keep serving until Ctrl
 	exec target/release/carrel serve --http-listen $(HTTP_LISTEN) --kube-listen $(KUBE_LISTEN) \
 	    --data-dir $(DATA_DIR) --demo
 
-# Both runners run even when the first one fails, and their closing lines come last.
+# Both runners run side by side when all is built, also when one fails, and their closing lines come last.
 test: tools build ## Run every test that needs no cluster
+	cargo test --release --workspace --no-run $(CARGO_FLAGS)
 	@failed=0; \
+	$(CARREL_PYTHON) -m unittest discover -s tests/python >$(PYTHON_LOG_FILE) 2>&1 & python=$$!; \
 	cargo test --release --workspace --no-fail-fast $(CARGO_FLAGS) 2>&1 | tee $(RUST_LOG_FILE) || failed=1; \
-	$(CARREL_PYTHON) -m unittest discover -s tests/python 2>&1 | tee $(PYTHON_LOG_FILE) || failed=1; \
+	wait $$python || { failed=1; cat $(PYTHON_LOG_FILE); }; \
 	printf '\n== cargo test\n'; grep -E '^(test result: |error: )' $(RUST_LOG_FILE) || failed=1; \
 	printf '\n== unittest\n'; tail -n 3 $(PYTHON_LOG_FILE); \
 	exit $$failed

@@ -20,9 +20,12 @@ say() { printf 'e2e: %s\n' "$*" >&2; }
 
 finish() {
     local status=$?
+    if [ -n "${second-}" ]; then
+        kill -- "-$second" 2>/dev/null || true
+        tail -n 100 target/e2e/second.log >&2
+    fi
     if [ -z "${theirs-}" ]; then
         if [ "$status" -ne 0 ]; then
-            mkdir -p target/e2e
             "$cluster" dump >target/e2e/dump.log 2>&1 || true
             say "failed; nodes, pods, events and the ends of all logs:"
             tail -n 300 target/e2e/dump.log >&2
@@ -34,20 +37,16 @@ finish() {
 
 # Packs what `make build` has built, and gives it to the node under two tags.
 give_image() { # NAME IMAGE
-    local file=target/e2e/$1.tar
-    images/build.sh "$1" "$file"
-    "$cluster" import "$2" "$file"
+    images/build.sh "$1" - | "$cluster" import "$2" -
     "$cluster" node ctr -n k8s.io images tag --force "$2" "$2-next" >/dev/null
-    rm -f "$file"
 }
 
 start_own_cluster() {
-    mkdir -p target/e2e
     "$cluster" up
-    say "giving the node the images, half a minute"
     export CARREL_E2E_EXECUTOR_IMAGE=localhost/carrel-executor:$version
     export CARREL_E2E_CONTROL_IMAGE=localhost/carrel:$version
     export CARREL_E2E_NEXT_TAG=$version-next
+    say "giving the node the images, a minute"
     give_image executor "$CARREL_E2E_EXECUTOR_IMAGE"
     give_image control "$CARREL_E2E_CONTROL_IMAGE"
     export CARREL_E2E_KUBECONFIG=$PWD/$own
@@ -59,9 +58,8 @@ start_own_cluster() {
 # CARREL_E2E_FINISHED=10000 CARREL_E2E_QUEUED=1000 tests/e2e.sh growth
 export CARREL_E2E_FINISHED=${CARREL_E2E_FINISHED-2000} CARREL_E2E_QUEUED=${CARREL_E2E_QUEUED-200}
 
-tests=("$@")
-[ "${#tests[@]}" -gt 0 ] || tests=(parity addon scenarios takeover growth examples)
-
+mkdir -p target/e2e
+trap finish EXIT
 if [ -n "${KUBECONFIG-}" ] && [ "$(realpath "$KUBECONFIG")" != "$(realpath -m "$own")" ]; then
     theirs=1
     export CARREL_E2E_KUBECONFIG=$KUBECONFIG
@@ -69,13 +67,52 @@ if [ -n "${KUBECONFIG-}" ] && [ "$(realpath "$KUBECONFIG")" != "$(realpath -m "$
     : "${CARREL_E2E_CONTROL_IMAGE:?is to name the image of operator and front, as the nodes know it}"
     : "${CARREL_E2E_HOST_ADDRESS:?is to be an address of this machine that pods reach}"
 else
-    trap finish EXIT
     start_own_cluster
 fi
 # What a test starts is for the cluster it names, not for whatever else is configured.
 unset KUBECONFIG
 
-if [ "${tests[*]}" = bench ]; then
+# The tests of one file, so many at a time: what mostly waits takes more than a node with two cores has.
+run() { # THREADS NAME [ARG...]
+    local threads=$1 name=$2
+    shift 2
+    # shellcheck disable=SC2086
+    cargo test --release --workspace ${CARGO_FLAGS-} --test "$name" -- --ignored --test-threads="$threads" "$@"
+}
+
+run_by_name() { # NAME
+    case $1 in
+        takeover) run 7 "$1" ;;
+        *) run 4 "$1" ;;
+    esac
+}
+
+# Those that only wait run beside those of the chart; what they say comes afterwards. The others need all of the machine.
+run_all() {
+    local failed=0 name
+    # They take the node and the API server away from everybody. They also are the first on a cluster without the kinds.
+    run 2 addon node:: || failed=1
+    # From now on the kinds stay, because both rows need them.
+    kubectl --kubeconfig "$CARREL_E2E_KUBECONFIG" apply --server-side --force-conflicts -f crds/golden
+    # With a group of processes of its own, so that all of it can be ended.
+    set -m
+    (
+        failed=0
+        for name in takeover scenarios parity; do run_by_name "$name" || failed=1; done
+        exit "$failed"
+    ) >target/e2e/second.log 2>&1 &
+    second=$!
+    set +m
+    run 4 addon --skip node:: || failed=1
+    say "waiting for takeover, scenarios and parity, which write to target/e2e/second.log"
+    wait "$second" || failed=1
+    second=
+    cat target/e2e/second.log
+    for name in growth examples; do run_by_name "$name" || failed=1; done
+    return "$failed"
+}
+
+if [ "$*" = bench ]; then
     # shellcheck disable=SC2086
     cargo bench ${CARGO_FLAGS-} --workspace --bench cluster
     exit
@@ -84,9 +121,10 @@ fi
 # Needs no cluster, but the helm that comes with ours.
 tests/chart/check.sh
 
-selected=()
-for name in "${tests[@]}"; do selected+=(--test "$name"); done
-
-# Two at a time: they mostly wait, and a node has two cores.
-# shellcheck disable=SC2086
-cargo test --release --workspace ${CARGO_FLAGS-} "${selected[@]}" --no-fail-fast -- --ignored --test-threads=2
+if [ $# -eq 0 ]; then
+    run_all
+else
+    failed=0
+    for name in "$@"; do run_by_name "$name" || failed=1; done
+    exit "$failed"
+fi
