@@ -3,10 +3,13 @@
 use std::{path::PathBuf, process::Stdio};
 
 use kube::{Client, config::KubeConfigOptions};
-use serde_json::json;
+use serde_json::{Value, json};
 use standalone::api::ApiServer;
 use tokio::{io::AsyncWriteExt, net::TcpListener, process::Command};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The version of our kinds.
+const OURS: &str = "carrel.dev/v1alpha1";
 
 /// An API server with our kinds, and how to reach it.
 pub(crate) struct Server {
@@ -71,17 +74,16 @@ impl Server {
         let ns = format!("parity-{}", uuid::Uuid::new_v4().simple());
         self.succeed(&["create", "namespace", &ns], "").await;
         let create = ["create", "--namespace", &ns, "-o", "jsonpath={.metadata.uid}", "-f", "-"];
-        let kind = |kind: &str| json!({"apiVersion": "carrel.dev/v1alpha1", "kind": kind});
-        let mut owner = kind("SandboxPool");
-        owner["metadata"] = json!({"name": "owner"});
-        owner["spec"] = json!({});
-        let uid = self.succeed(&create, &owner.to_string()).await;
-        let mut reference = kind("SandboxPool");
-        (reference["name"], reference["uid"]) = ("owner".into(), uid.into());
-        let mut owned = kind("SandboxFile");
-        owned["metadata"] = json!({"name": "owned", "ownerReferences": [reference]});
-        owned["spec"] = json!({"fileName": "a", "source": {"inline": ""}});
-        self.succeed(&create, &owned.to_string()).await;
+        let object = |kind: &str, metadata: Value, spec: Value| {
+            let object = json!({"apiVersion": OURS, "kind": kind, "metadata": metadata, "spec": spec});
+            object.to_string()
+        };
+        let owner = object("SandboxPool", json!({"name": "owner"}), json!({}));
+        let uid = self.succeed(&create, &owner).await;
+        let owners = json!([{"apiVersion": OURS, "kind": "SandboxPool", "name": "owner", "uid": uid}]);
+        let file = json!({"fileName": "a", "source": {"inline": ""}});
+        let dependent = object("SandboxFile", json!({"name": "owned", "ownerReferences": owners}), file);
+        self.succeed(&create, &dependent).await;
         self.succeed(&["delete", "--namespace", &ns, "sandboxpool/owner"], "").await;
         self.succeed(
             &["wait", "--namespace", &ns, "--for=delete", "sandboxfile/owned", "--timeout=120s"],

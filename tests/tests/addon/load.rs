@@ -68,7 +68,7 @@ async fn two_hundred_programs_at_eight_at_a_time_run_once_each_in_a_pool_of_four
     };
     let all = stream::iter(0..COUNT).map(run).buffer_unordered(AT_ONCE).filter(|well| ready(*well)).count();
     let mut seen = Seen::default();
-    let pods = Api::namespaced(addon.tenant("a").client().await, &addon.namespace("a"));
+    let pods = Api::namespaced(addon.tenant("a").client().await, addon.namespace("a"));
     let done = tokio::select! {
         done = all => done,
         () = seen.follow(pods) => panic!("the watch of pods ended"),
