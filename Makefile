@@ -46,6 +46,7 @@ test: tools build ## Run every test that needs no cluster
 	cargo test --release --workspace --no-run $(CARGO_FLAGS)
 	@failed=0; \
 	$(CARREL_PYTHON) -m unittest discover -s tests/python >$(PYTHON_LOG_FILE) 2>&1 & python=$$!; \
+	trap 'kill $$python 2>/dev/null || :' EXIT; \
 	cargo test --release --workspace --no-fail-fast $(CARGO_FLAGS) 2>&1 | tee $(RUST_LOG_FILE) || failed=1; \
 	wait $$python || { failed=1; cat $(PYTHON_LOG_FILE); }; \
 	printf '\n== cargo test\n'; grep -E '^(test result: |error: )' $(RUST_LOG_FILE) || failed=1; \

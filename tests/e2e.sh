@@ -22,6 +22,7 @@ finish() {
     local status=$?
     if [ -n "${second-}" ]; then
         kill -- "-$second" 2>/dev/null || true
+        wait "$second" || true
         tail -n 100 target/e2e/second.log >&2
     fi
     if [ -z "${theirs-}" ]; then
@@ -90,6 +91,9 @@ run_by_name() { # NAME
 # Those that only wait run beside those of the chart; what they say comes afterwards. The others need all of the machine.
 run_all() {
     local failed=0 name
+    # Nothing is to be built while tests run.
+    # shellcheck disable=SC2086
+    cargo test --release --workspace ${CARGO_FLAGS-} --no-run
     # They take the node and the API server away from everybody. They also are the first on a cluster without the kinds.
     run 2 addon node:: || failed=1
     # From now on the kinds stay, because both rows need them.

@@ -79,11 +79,18 @@ fn queue(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
     Next::Again
 }
 
-async fn show_queued(context: &Context, key: &Key, entry: &Entry, message: &str) -> Result<Next, Error> {
+pub(super) async fn show_queued(
+    context: &Context,
+    key: &Key,
+    entry: &Entry,
+    message: &str,
+) -> Result<Next, Error> {
     let generation = entry.plan.as_ref().ok().and_then(|plan| plan.generation);
     let patch = status::queued(message, generation, context.clock.now());
     // A lost answer leaves it open whether the API says `Queued` now, which a new leader would believe.
-    context.executions.update(key, &entry.uid, |entry| entry.maybe_queued = true);
+    context.executions.update(key, &entry.uid, |entry| {
+        (entry.maybe_queued, entry.announced) = (true, None);
+    });
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
         advance(&mut entry.version, version);
@@ -110,7 +117,8 @@ pub(super) async fn announce(
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
         advance(&mut entry.version, version);
-        (entry.phase, entry.shown_pod) = (ExecutionPhase::Running, Some(Arc::clone(&pod.uid)));
+        let pod = Some(Arc::clone(&pod.uid));
+        (entry.phase, entry.shown_pod, entry.announced) = (ExecutionPhase::Running, pod.clone(), pod);
     });
     Ok(())
 }
@@ -205,8 +213,11 @@ fn give_back(context: &Arc<Context>, key: &Key, entry: &Entry) -> Next {
     }
     context.metrics.retries.inc();
     let hiccups = entry.hiccups.saturating_add(1);
-    context.executions.update(key, &entry.uid, |entry| entry.hiccups = hiccups);
-    Next::Rest(Some(backoff::delay_after(Retry::Soon, hiccups)))
+    let not_before = Instant::now() + backoff::delay_after(Retry::Soon, hiccups);
+    context.executions.update(key, &entry.uid, |entry| {
+        (entry.hiccups, entry.not_before) = (hiccups, Some(not_before));
+    });
+    Next::Again
 }
 
 /// Writes what came of a run, then lets the executor forget it, and keeps the pod for its key or throws it away.

@@ -31,6 +31,11 @@ pub(crate) struct Entry {
     pub(crate) attempts: u32,
     /// How often something of ours failed before it was sent to a pod.
     pub(crate) hiccups: u32,
+    /// It asks for no pod before, because of the last of those.
+    pub(crate) not_before: Option<Instant>,
+    /// The pod for which this leader has announced a start, and nothing since. What an earlier one has written may be
+    /// overtaken by a late write of its own.
+    pub(crate) announced: Option<Arc<str>>,
     /// `Queued` may have been written although the answer was lost.
     pub(crate) maybe_queued: bool,
 }
@@ -245,6 +250,8 @@ pub(crate) fn entry(object: CodeExecution) -> Entry {
         asked: false,
         attempts: 0,
         hiccups: 0,
+        not_before: None,
+        announced: None,
         maybe_queued: false,
     }
 }
@@ -265,6 +272,8 @@ fn merged(old: &Entry, fresh: Entry) -> Entry {
         seen: old.seen,
         attempts: old.attempts,
         hiccups: old.hiccups,
+        not_before: old.not_before,
+        announced: old.announced.clone(),
         asked: old.asked,
         maybe_queued: old.maybe_queued,
         // Once the texts were let go they stay away until a pod is there.

@@ -67,8 +67,10 @@ pub(crate) struct Observed {
     pub(crate) phase: ExecutionPhase,
     /// A start must be announced, because the API says or may say that it has not been started.
     pub(crate) announce: bool,
-    /// The pod that the status names.
-    pub(crate) shown_pod: Option<Arc<str>>,
+    /// The pod for which it was announced, by this leader.
+    pub(crate) announced: Option<Arc<str>>,
+    /// It asks for no pod before.
+    pub(crate) not_before: Option<Instant>,
     /// `spec.cancel`, or the object is being deleted.
     pub(crate) cancel: bool,
     /// When this leader saw it first.
@@ -143,17 +145,13 @@ pub(crate) fn decide(
         Permission::Wait(until) => Some(Step::Wait(*until)),
         Permission::Start => None,
     };
+    if let Some(message) = taken_back(&seen.run).filter(|_| seen.phase == ExecutionPhase::Running) {
+        return Step::ShowQueued(message);
+    }
     match (&seen.run, held) {
         (Run::NotStarted { attempts, message }, _) if *attempts >= MAX_ATTEMPTS => {
             let message = format!("{attempts} sandboxes did not start it; the last said: {message}");
             return Step::Finish(Reason::CapacityUnavailable, failure(&message));
-        }
-        // A new leader that finds neither the pod nor a word of it would have to take it for lost.
-        (Run::NotStarted { message, .. }, _) if seen.phase == ExecutionPhase::Running => {
-            return Step::ShowQueued(format!("a sandbox did not start it: {message}"));
-        }
-        (Run::NeverSent, _) if seen.phase == ExecutionPhase::Running => {
-            return Step::ShowQueued("it could not be sent to its sandbox yet".to_owned());
         }
         (Run::NotStarted { .. }, _) => return Step::TryAnother,
         (Run::NeverSent, _) => return Step::GiveBack,
@@ -165,6 +163,16 @@ pub(crate) fn decide(
         _ if seen.cancel => Step::Finish(Reason::Cancelled, failure("cancelled before it started")),
         Err(invalid) => Step::Finish(Reason::Invalid, invalid.clone()),
         Ok(plan) => not_started(plan, seen, patience, now),
+    }
+}
+
+/// What to show of a run that came to nothing, before its pod goes to others: a new leader that finds neither the pod nor
+/// a word of it would have to take the execution for lost.
+fn taken_back(run: &Run) -> Option<String> {
+    match run {
+        Run::NotStarted { message, .. } => Some(format!("a sandbox did not start it: {message}")),
+        Run::NeverSent => Some("it could not be sent to its sandbox yet".to_owned()),
+        Run::None | Run::Active { .. } | Run::Ended => None,
     }
 }
 
@@ -197,7 +205,10 @@ fn not_started(plan: &Plan, seen: &Observed, patience: Patience, now: Instant) -
             let value = Some(plan.pool.name.to_string());
             Step::Finish(Reason::CapacityUnavailable, Failure { cause: *cause, field, value, message })
         }
-        (Place::None, PoolState::Able | PoolState::Unable(..)) => Step::Queue,
+        (Place::None, PoolState::Able | PoolState::Unable(..)) => match seen.not_before {
+            Some(until) if now < until => Step::Wait(earliest(Some(until), seen.deadline)),
+            _ => Step::Queue,
+        },
         (Place::None | Place::Waiting, _) => waiting(plan, seen, patience, now),
     }
 }
@@ -214,8 +225,7 @@ fn is_late(plan: &Plan, seen: &Observed, now: Instant) -> bool {
 /// It has a pod. A start that follows a visible wait is announced first, so that `Queued` proves that nothing was
 /// started: a new leader relies on that.
 fn start(seen: &Observed, pod: &PodUid) -> Step {
-    let announced = seen.phase == ExecutionPhase::Running && seen.shown_pod.as_ref() == Some(pod);
-    if !seen.announce || announced {
+    if !seen.announce || seen.announced.as_ref() == Some(pod) {
         Step::Start(Arc::clone(pod))
     } else {
         Step::ShowRunning(Arc::clone(pod))

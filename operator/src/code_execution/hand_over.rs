@@ -1,6 +1,7 @@
 //! The last thing that a leader does when it is told to end, before it gives its Lease back: it writes down what its
 //! successor could find out only from pods. A run that was sent to a pod and is not shown yet is shown, because the pod
-//! may be gone by then, and what nobody knows of is started (again). What came of a run that has ended is written.
+//! may be gone by then, and what nobody knows of is started (again). One that came to nothing is taken back. What came of
+//! a run that has ended is written.
 //!
 //! And the pods that have had a program and have none now are deleted. The next leader would do that as well, but it
 //! knows only from their executors that they were used, and an executor that a program has taken over does not say so.
@@ -49,12 +50,15 @@ pub(crate) async fn hand_over(context: &Arc<Context>) {
 /// The pods that are kept, or whose program was the last one, as far as no run has them.
 fn used_up(context: &Context, runs: &[(Key, Run)]) -> Vec<Arc<PodEntry>> {
     let run_in: HashSet<_> = runs.iter().map(|(_, run)| Arc::clone(&run.pod.facts().uid)).collect();
+    let waits = |key: &Key, uid: &str| context.executions.get(key).is_some_and(|entry| *entry.uid == *uid);
     let reserve = context.reserve.lock();
     let goes = |pod: &Arc<PodEntry>| {
         let facts = pod.facts();
-        // Busy without a run is one that is being reset, or that was given out a moment ago.
         let (of, uid) = (&facts.pool, &facts.uid);
-        let used = pod.is_spent() || reserve.is_used(of, uid) || reserve.is_busy(of, uid);
+        // Given out to one that has ended, it is being reset; to one that has not, it has had nothing yet, and the next
+        // leader finds it so.
+        let reset = reserve.holder(of, uid).is_some_and(|ticket| !waits(&ticket.key, &ticket.uid));
+        let used = pod.is_spent() || reserve.is_used(of, uid) || reset;
         used && !run_in.contains(uid) && facts.alive() && facts.deleting.is_none()
     };
     context.pods.all().into_iter().filter(goes).collect()
@@ -109,7 +113,13 @@ async fn last_word(context: &Arc<Context>, key: &Key, run: &Run) -> Result<(), E
     let Some(entry) = context.executions.get(key).filter(|entry| entry.uid == run.uid) else { return Ok(()) };
     let written = match &run.left {
         Some(Left { result: Followed::Ended(_), .. }) => act::conclude(context, key, &entry).await.map(drop),
-        // What follows a visible wait was shown before it was sent.
+        Some(Left { result: Followed::NotStarted(message), .. })
+            if entry.phase == ExecutionPhase::Running =>
+        {
+            let message = format!("a sandbox did not start it: {message}");
+            act::show_queued(context, key, &entry, &message).await.map(drop)
+        }
+        // What follows a visible wait was announced by this leader before it was sent.
         None if run.sent.get() && entry.phase == ExecutionPhase::Pending => {
             act::announce(context, key, &entry, &run.pod.facts()).await
         }

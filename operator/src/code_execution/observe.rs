@@ -41,7 +41,8 @@ pub(crate) async fn observe(context: &Context, key: &Key) -> Result<Option<(Entr
     let observed = Observed {
         phase: entry.phase,
         announce: entry.maybe_queued || entry.phase != crds::ExecutionPhase::Pending,
-        shown_pod: entry.shown_pod.clone(),
+        announced: entry.announced.clone(),
+        not_before: entry.not_before,
         cancel: entry.cancel,
         seen: entry.seen,
         deadline: deadline(context, &entry),

@@ -78,7 +78,7 @@ fn note_stillborn<'a>(context: &Context, key: &Key, mut going: impl Iterator<Ite
 /// Whether the pod is still unused, which is settled here: from now on it is not given out.
 fn take_out(context: &Context, key: &Key, pod: &PodView) -> bool {
     let mut reserve = context.reserve.lock();
-    if reserve.is_busy(key, &pod.uid) {
+    if reserve.holder(key, &pod.uid).is_some() {
         return false;
     }
     reserve.retire(key, &pod.uid);

@@ -76,7 +76,7 @@ fn view(context: &Context, pool: &ValidPool, entry: &PodEntry, wall: DateTime<Ut
     let (busy, idle, kept) = {
         let reserve = context.reserve.lock();
         let (of, uid) = (&facts.pool, &facts.uid);
-        (reserve.is_busy(of, uid), reserve.is_idle(of, uid), reserve.kept_since(of, uid))
+        (reserve.holder(of, uid).is_some(), reserve.is_idle(of, uid), reserve.kept_since(of, uid))
     };
     let standing = context.nodes.standing(&facts);
     let class = match leaving(&facts, standing, wall) {

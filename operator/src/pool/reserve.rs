@@ -182,9 +182,9 @@ impl Reserve {
         self.pools.get(pool).is_some_and(|pool| pool.idle.iter().any(|idle| **idle == *pod))
     }
 
-    /// Whether the pod has an execution.
-    pub(crate) fn is_busy(&self, pool: &Key, pod: &str) -> bool {
-        self.pools.get(pool).is_some_and(|pool| pool.busy.contains_key(pod))
+    /// The execution that has the pod.
+    pub(crate) fn holder(&self, pool: &Key, pod: &str) -> Option<&Ticket> {
+        self.pools.get(pool)?.busy.get(pod)
     }
 
     pub(crate) fn usage(&self, pool: &Key) -> Usage {

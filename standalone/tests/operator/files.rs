@@ -3,13 +3,21 @@
 use std::time::Duration;
 
 use blobs::Digest;
-use crds::{FilePhase, Reason, labels, limits};
+use crds::{ExecutionPhase, FilePhase, Reason, labels, limits};
 use serde_json::json;
 
 use crate::{
     bed::{Bed, alone, until},
-    programs::{go, gone, started, waiting_code},
+    programs::{go, gone, started, waiting, waiting_code},
 };
+
+/// Waits until the bytes of a file are in the store.
+async fn stored(bed: &Bed, name: &str) {
+    until(bed.files(), name, |file| {
+        file.and_then(|file| file.status.as_ref()).is_some_and(|status| status.phase == FilePhase::Ready)
+    })
+    .await;
+}
 
 #[test]
 fn source_input_and_files_come_from_stored_files() {
@@ -32,10 +40,7 @@ fn source_input_and_files_come_from_stored_files() {
             ],
         });
         // A file by its hash is one that is known already; one by its name may still be on its way.
-        until(bed.files(), "hashed", |file| {
-            file.and_then(|file| file.status.as_ref()).is_some_and(|status| status.phase == FilePhase::Ready)
-        })
-        .await;
+        stored(&bed, "hashed").await;
         let status = bed.run("all", spec).await;
         assert_eq!(status.reason, Some(Reason::Completed), "{:?} {:?}", status.failure, status.stderr);
         assert_eq!(status.stdout.unwrap().text, "by name\nby hash\nin the spec\ntyped\n");
@@ -164,10 +169,7 @@ fn a_store_that_is_away_at_a_start_costs_no_pod() {
         let pods = bed.pod_names().await;
         let input =
             bed.make_file("input", json!({"fileName": "input", "source": {"inline": "print(1)"}})).await;
-        until(bed.files(), &input.metadata.name.unwrap(), |file| {
-            file.and_then(|file| file.status.as_ref()).is_some_and(|status| status.phase == FilePhase::Ready)
-        })
-        .await;
+        stored(&bed, &input.metadata.name.unwrap()).await;
         let (store, away) = (bed.path("blobs"), bed.path("away"));
         std::fs::rename(&store, &away).unwrap();
         bed.create("run", json!({"codeFrom": {"fileRef": {"name": "input"}}})).await;
@@ -177,6 +179,32 @@ fn a_store_that_is_away_at_a_start_costs_no_pod() {
         let status = bed.finished("run").await;
         assert_eq!(status.reason, Some(Reason::Completed), "{:?}", status.failure);
         assert!(pods.contains(&status.pod_name.unwrap()), "it runs in the first pod that it was given");
+    });
+}
+
+#[test]
+fn a_store_that_is_away_after_a_shown_wait_costs_few_writes() {
+    alone(async {
+        let bed = Bed::new(1, 1).await;
+        bed.make_file("input", json!({"fileName": "input", "source": {"inline": "print(1)"}})).await;
+        stored(&bed, "input").await;
+        bed.create("first", waiting(&bed, "first")).await;
+        started(&bed, "first").await;
+        bed.create("second", json!({"codeFrom": {"fileRef": {"name": "input"}}})).await;
+        bed.phase("second", ExecutionPhase::Queued).await;
+        let (store, away) = (bed.path("blobs"), bed.path("away"));
+        std::fs::rename(&store, &away).unwrap();
+        let patches = || bed.writes().get(&("PATCH".to_owned(), "status".to_owned())).copied().unwrap();
+        let before = patches();
+        go(&bed, "first");
+        bed.finished("first").await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        // Each attempt is announced and taken back, and there are longer and longer pauses between them.
+        let written = patches() - before;
+        assert!((3..=20).contains(&written), "{written} writes of a status");
+        std::fs::rename(&away, &store).unwrap();
+        let status = bed.finished("second").await;
+        assert_eq!(status.reason, Some(Reason::Completed), "{:?}", status.failure);
     });
 }
 

@@ -8,7 +8,7 @@ use crate::{pools::pool, shared::apart};
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make e2e runs it"]
 async fn an_idle_pod_that_has_become_old_is_replaced() {
-    let (addon, _apart) = apart().await;
+    let addon = apart().await;
     let kubectl = addon.tenant("b");
     let mut aging = pool("aging", 1, &json!({}));
     aging["spec"]["maxPodAgeSeconds"] = 60.into();

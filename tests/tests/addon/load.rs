@@ -3,11 +3,14 @@
 use std::{collections::HashSet, future::ready, time::Instant};
 
 use e2e::{Counter, in_time};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, ResourceExt as _,
-    runtime::watcher::{self, Event, watcher},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event, watcher},
+    },
 };
 use serde_json::json;
 
@@ -33,17 +36,23 @@ struct Seen {
 impl Seen {
     /// Follows the pods for ever.
     async fn follow(&mut self, pods: Api<Pod>) {
-        let mut events = watcher(pods, watcher::Config::default().labels(OF_POOL)).boxed();
-        while let Some(event) = events.try_next().await.expect("a watch of pods") {
+        let events = watcher(pods, watcher::Config::default().labels(OF_POOL)).default_backoff();
+        let mut events = events.boxed();
+        while let Some(event) = events.next().await {
             match event {
-                Event::Apply(pod) | Event::InitApply(pod) if pod.metadata.deletion_timestamp.is_none() => {
+                Err(error) => eprintln!("the watch of pods begins again: {error}"),
+                Ok(Event::Apply(pod) | Event::InitApply(pod))
+                    if pod.metadata.deletion_timestamp.is_none() =>
+                {
                     self.all.insert(pod.name_any());
                     self.staying.insert(pod.name_any());
                 }
-                Event::Apply(pod) | Event::InitApply(pod) | Event::Delete(pod) => {
+                Ok(Event::Apply(pod) | Event::InitApply(pod) | Event::Delete(pod)) => {
                     self.staying.remove(&pod.name_any());
                 }
-                Event::Init | Event::InitDone => {}
+                // What went meanwhile is not named any more.
+                Ok(Event::Init) => self.staying.clear(),
+                Ok(Event::InitDone) => {}
             }
             self.most = self.most.max(self.staying.len());
         }

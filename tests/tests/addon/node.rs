@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     batch::{Batch, await_all_ended, check_completed, create_one, finished, in_flight, running},
-    shared::{MOST, alone, nobody_else},
+    shared::{MOST, nobody_else},
 };
 
 /// Lets the node take pods again, whatever happens.
@@ -29,8 +29,7 @@ fn uids(pods: &[Value]) -> HashSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make e2e runs it"]
 async fn a_drained_node_lets_programs_finish_and_is_filled_again_when_it_is_back() {
-    let _nobody = nobody_else().await;
-    let addon = alone().await;
+    let addon = nobody_else().await;
     let (kubectl, counter) = (addon.tenant("a"), Counter::start());
     let name = create_one(kubectl, &counter, "drained", 12.0);
     let pod = running(kubectl, &name);
@@ -87,8 +86,7 @@ async fn await_api(addon: &Addon) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster; make e2e runs it"]
 async fn an_api_server_that_is_killed_under_load_loses_nothing_and_nothing_runs_twice() {
-    let _nobody = nobody_else().await;
-    let addon = alone().await;
+    let addon = nobody_else().await;
     let counter = Counter::start();
     let door = addon.door("a").await;
     let requests = in_flight(&[&door; MOST / 2], &counter, 10.0).await;

@@ -1,6 +1,6 @@
 //! The installation that tests share: made by the first that asks, removed with the last that has it.
 //!
-//! A test asks for it before it waits for its turn, so with two tests at a time it is made once.
+//! A test asks for it before it waits for its turn, so with several tests at a time it is made once.
 
 use std::{
     ops::Deref,
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
 enum Turn {
     Together(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
+    Apart(RwLockReadGuard<'static, ()>),
+    NobodyElse(RwLockWriteGuard<'static, ()>, RwLockWriteGuard<'static, ()>),
 }
 
 impl Deref for Shared {
@@ -67,14 +69,19 @@ pub(crate) async fn alone() -> Shared {
 
 /// For tests with an installation of their own, which the shared one only lends its definitions, or that do not mind
 /// what is stopped of it.
-pub(crate) async fn apart() -> (Arc<Addon>, RwLockReadGuard<'static, ()>) {
+pub(crate) async fn apart() -> Shared {
     let addon = addon();
-    (addon, APART.read().await)
+    let turn = Turn::Apart(APART.read().await);
+    Shared { addon, _turn: turn }
 }
 
-/// For tests that disturb all installations. They ask for this first.
-pub(crate) async fn nobody_else() -> RwLockWriteGuard<'static, ()> {
-    APART.write().await
+/// For tests that disturb all installations.
+pub(crate) async fn nobody_else() -> Shared {
+    let addon = addon();
+    let apart = APART.write().await;
+    let turn = Turn::NobodyElse(apart, TURN.write().await);
+    addon.await_pools();
+    Shared { addon, _turn: turn }
 }
 
 fn addon() -> Arc<Addon> {

@@ -30,7 +30,8 @@ fn seen(now: Instant) -> Observed {
     Observed {
         phase: ExecutionPhase::Pending,
         announce: false,
-        shown_pod: None,
+        announced: None,
+        not_before: None,
         cancel: false,
         seen: now,
         deadline: Some(now + Duration::from_secs(30)),
@@ -83,20 +84,22 @@ fn a_finished_execution_is_left_alone_whatever_else_is_true() {
 #[test]
 fn a_start_after_a_visible_wait_is_announced_first_and_only_for_that_pod() {
     let now = Instant::now();
-    let granted = |phase, shown: Option<&str>| Observed {
+    let granted = |phase, announced: Option<&str>| Observed {
         phase,
         announce: phase != ExecutionPhase::Pending,
-        shown_pod: shown.map(Into::into),
+        announced: announced.map(Into::into),
         place: Place::Granted("p".into()),
         ..seen(now)
     };
-    for (phase, shown, expected) in [
+    for (phase, announced, expected) in [
         (ExecutionPhase::Pending, None, Step::Start("p".into())),
         (ExecutionPhase::Queued, None, Step::ShowRunning("p".into())),
         (ExecutionPhase::Running, Some("p"), Step::Start("p".into())),
         (ExecutionPhase::Running, Some("other"), Step::ShowRunning("p".into())),
+        // By an earlier leader, or before `Queued` was written with an answer that got lost.
+        (ExecutionPhase::Running, None, Step::ShowRunning("p".into())),
     ] {
-        assert_eq!(step(&granted(phase, shown), now), expected, "{phase:?} {shown:?}");
+        assert_eq!(step(&granted(phase, announced), now), expected, "{phase:?} {announced:?}");
     }
     let unsure = Observed { announce: true, ..granted(ExecutionPhase::Pending, None) };
     assert_eq!(step(&unsure, now), Step::ShowRunning("p".into()), "`Queued` may have been written");
@@ -177,6 +180,11 @@ fn a_pod_that_did_not_start_it_is_given_up_but_not_for_ever() {
 fn a_pod_that_was_sent_nothing_is_given_back_however_often_that_happens() {
     let now = Instant::now();
     assert_eq!(step(&Observed { run: Run::NeverSent, ..seen(now) }, now), Step::GiveBack);
+    // Whatever else makes it look meanwhile.
+    let until = now + Duration::from_secs(1);
+    let held = Observed { not_before: Some(until), ..seen(now) };
+    assert_eq!(step(&held, now), Step::Wait(Some(until)));
+    assert_eq!(step(&held, until), Step::Queue);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn a_kept_pod_goes_to_the_next_of_its_key_and_to_nobody_else() {
         reserve.leave(&pool(), name);
     }
     assert_eq!(reserve.request(&pool(), &None, &of_chat("next", &c1)), Place::Granted("p1".into()));
-    assert!(reserve.is_used(&pool(), "p1") && reserve.is_busy(&pool(), "p1"));
+    assert!(reserve.is_used(&pool(), "p1") && reserve.holder(&pool(), "p1").is_some());
     assert_eq!(reserve.request(&pool(), &None, &of_chat("third", &c1)), Place::Waiting);
 }
 
@@ -191,7 +191,7 @@ fn a_pod_is_kept_only_when_nobody_else_is_next() {
     reserve.request(&pool(), &Some("a".into()), &ticket("other"));
     reserve.request(&pool(), &Some("b".into()), &of_chat("next", &c1));
     assert_eq!(keep(&mut reserve, "first", &c1), Kept::Unwanted);
-    assert!(reserve.is_busy(&pool(), "p1"), "until it goes");
+    assert!(reserve.holder(&pool(), "p1").is_some(), "until it goes");
     reserve.leave(&pool(), "other");
     assert_eq!(keep(&mut reserve, "first", &c1), Kept::Given(of_chat("next", &c1)));
     assert_eq!(reserve.place(&pool(), "next"), Some(Place::Granted("p1".into())));
