@@ -94,7 +94,7 @@ pub(super) async fn show_queued(
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
         advance(&mut entry.version, version);
-        (entry.phase, entry.shown_pod) = (ExecutionPhase::Queued, None);
+        entry.phase = ExecutionPhase::Queued;
     });
     Ok(Next::Again)
 }
@@ -117,8 +117,7 @@ pub(super) async fn announce(
     let version = write(context, key, entry, &patch).await?;
     context.executions.update(key, &entry.uid, |entry| {
         advance(&mut entry.version, version);
-        let pod = Some(Arc::clone(&pod.uid));
-        (entry.phase, entry.shown_pod, entry.announced) = (ExecutionPhase::Running, pod.clone(), pod);
+        (entry.phase, entry.announced) = (ExecutionPhase::Running, Some(Arc::clone(&pod.uid)));
     });
     Ok(())
 }

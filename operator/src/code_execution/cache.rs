@@ -18,6 +18,7 @@ pub(crate) struct Entry {
     pub(crate) uid: Arc<str>,
     pub(crate) version: String,
     pub(crate) phase: ExecutionPhase,
+    /// The pod that the watch has shown in its status: what an earlier leader has announced.
     pub(crate) shown_pod: Option<Arc<str>>,
     pub(crate) cancel: bool,
     pub(crate) seen: Instant,
@@ -267,7 +268,6 @@ fn merged(old: &Entry, fresh: Entry) -> Entry {
     Entry {
         version: if newer { fresh.version } else { old.version.clone() },
         phase: if newer { fresh.phase } else { old.phase },
-        shown_pod: if newer { fresh.shown_pod } else { old.shown_pod.clone() },
         cancel: old.cancel || fresh.cancel,
         seen: old.seen,
         attempts: old.attempts,

@@ -145,7 +145,7 @@ pub(crate) fn decide(
         Permission::Wait(until) => Some(Step::Wait(*until)),
         Permission::Start => None,
     };
-    if let Some(message) = taken_back(&seen.run).filter(|_| seen.phase == ExecutionPhase::Running) {
+    if let Some(message) = taken_back(&seen.run, seen.phase) {
         return Step::ShowQueued(message);
     }
     match (&seen.run, held) {
@@ -168,8 +168,9 @@ pub(crate) fn decide(
 
 /// What to show of a run that came to nothing, before its pod goes to others: a new leader that finds neither the pod nor
 /// a word of it would have to take the execution for lost.
-fn taken_back(run: &Run) -> Option<String> {
+pub(super) fn taken_back(run: &Run, phase: ExecutionPhase) -> Option<String> {
     match run {
+        _ if phase != ExecutionPhase::Running => None,
         Run::NotStarted { message, .. } => Some(format!("a sandbox did not start it: {message}")),
         Run::NeverSent => Some("it could not be sent to its sandbox yet".to_owned()),
         Run::None | Run::Active { .. } | Run::Ended => None,

@@ -17,7 +17,9 @@ use futures::{StreamExt as _, stream};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Error, act, refresh,
+    Error, act,
+    decide::taken_back,
+    observe, refresh,
     runs::{Followed, Left, Run},
 };
 use crate::{
@@ -113,17 +115,15 @@ async fn last_word(context: &Arc<Context>, key: &Key, run: &Run) -> Result<(), E
     let Some(entry) = context.executions.get(key).filter(|entry| entry.uid == run.uid) else { return Ok(()) };
     let written = match &run.left {
         Some(Left { result: Followed::Ended(_), .. }) => act::conclude(context, key, &entry).await.map(drop),
-        Some(Left { result: Followed::NotStarted(message), .. })
-            if entry.phase == ExecutionPhase::Running =>
-        {
-            let message = format!("a sandbox did not start it: {message}");
-            act::show_queued(context, key, &entry, &message).await.map(drop)
-        }
+        Some(_) => match taken_back(&observe::run(context, key, &entry), entry.phase) {
+            Some(message) => act::show_queued(context, key, &entry, &message).await.map(drop),
+            None => Ok(()),
+        },
         // What follows a visible wait was announced by this leader before it was sent.
         None if run.sent.get() && entry.phase == ExecutionPhase::Pending => {
             act::announce(context, key, &entry, &run.pod.facts()).await
         }
-        None | Some(_) => Ok(()),
+        None => Ok(()),
     };
     match written {
         Err(error) if error.is_gone() => Ok(()),

@@ -55,7 +55,7 @@ pub(crate) async fn observe(context: &Context, key: &Key) -> Result<Option<(Entr
     Ok(Some((entry, observed)))
 }
 
-fn run(context: &Context, key: &Key, entry: &Entry) -> Run {
+pub(super) fn run(context: &Context, key: &Key, entry: &Entry) -> Run {
     let Some(run) = context.runs.get(key).filter(|run| run.uid == entry.uid) else { return Run::None };
     match run.left {
         None => Run::Active { since: run.since, cancel_sent: run.cancel.is_cancelled() },
