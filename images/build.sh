@@ -91,7 +91,8 @@ config() { # NAME
     case $1 in
         control) echo '{"User":"65532:65532","Env":["PATH=/usr/bin"],"WorkingDir":"/tmp"}' ;;
         executor) echo '{"User":"65532:65532","WorkingDir":"/tmp","Entrypoint":["/usr/bin/carrel-executor"],' \
-            '"Env":["PATH=/opt/carrel/python/bin:/usr/bin:/bin","CARREL_PYTHON=/opt/carrel/python/bin/python3"]}' ;;
+            '"Env":["PATH=/opt/carrel/python/bin:/usr/bin:/bin","CARREL_PYTHON=/opt/carrel/python/bin/python3",' \
+            '"CARREL_MPLCONFIGDIR=/opt/carrel/python/mplconfig"]}' ;;
     esac
 }
 

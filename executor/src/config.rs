@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    io,
+    fs, io,
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
@@ -33,7 +33,7 @@ pub struct Args {
     /// The Python interpreter of the programs.
     #[arg(long, env = "CARREL_PYTHON", default_value = "python3")]
     pub python: PathBuf,
-    /// A warm Matplotlib configuration directory, handed to programs as MPLCONFIGDIR.
+    /// A directory with warm caches of Matplotlib; each program finds them in a MPLCONFIGDIR of its own.
     #[arg(long, env = "CARREL_MPLCONFIGDIR")]
     pub mpl_config_dir: Option<PathBuf>,
     /// The file that becomes the container's termination message; written only where it exists.
@@ -59,6 +59,14 @@ pub enum ConfigError {
     /// There is no such interpreter.
     #[error("CARREL_PYTHON: no program {0:?} on PATH")]
     Python(PathBuf),
+    /// The caches cannot be listed.
+    #[error("CARREL_MPLCONFIGDIR {path:?}")]
+    MatplotlibCaches {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The state directory cannot be made.
     #[error("CARREL_STATE_DIR {path:?}")]
     StateDir {
@@ -84,7 +92,8 @@ pub(crate) struct Config {
     pub bash: Option<PathBuf>,
     /// `PATH` of the executor, which programs get too.
     pub path: OsString,
-    pub mpl_config_dir: Option<PathBuf>,
+    /// Absolute.
+    pub matplotlib_caches: Vec<PathBuf>,
     /// As the state directory, when it exists.
     pub termination_log: PathBuf,
     pub outcome_patience: Duration,
@@ -109,7 +118,7 @@ impl Config {
         }
         let keys = public_keys.parse().map_err(ConfigError::Keys)?;
         let failed = |source| ConfigError::StateDir { path: state_dir.clone(), source };
-        std::fs::create_dir_all(&state_dir).map_err(failed)?;
+        fs::create_dir_all(&state_dir).map_err(failed)?;
         let state_dir = state_dir.canonicalize().map_err(failed)?;
         let search = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
         let python = find_program(&python, &search).ok_or(ConfigError::Python(python))?;
@@ -122,12 +131,18 @@ impl Config {
             python,
             bash,
             path: search,
-            mpl_config_dir,
+            matplotlib_caches: mpl_config_dir.map_or(Ok(Vec::new()), matplotlib_caches)?,
             termination_log: termination_log.canonicalize().unwrap_or(termination_log),
             outcome_patience: Duration::from_millis(outcome_patience_milliseconds),
             lifeline,
         })
     }
+}
+
+fn matplotlib_caches(path: PathBuf) -> Result<Vec<PathBuf>, ConfigError> {
+    let listed = path.canonicalize().and_then(fs::read_dir);
+    let paths = listed.and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    paths.map_err(|source| ConfigError::MatplotlibCaches { path, source })
 }
 
 /// An absolute path of the program, so that the `PATH` of a run cannot choose another one.
@@ -181,6 +196,7 @@ pub(crate) mod tests {
         assert!(error(|a| a.pod_uid.clear()).contains("CARREL_POD_UID"));
         assert!(error(|a| a.public_keys = "x".to_owned()).contains("CARREL_PUBLIC_KEYS"));
         assert!(error(|a| a.python = "/no/such/python".into()).contains("CARREL_PYTHON"));
+        assert!(error(|a| a.mpl_config_dir = Some("/no/such".into())).contains("CARREL_MPLCONFIGDIR"));
         assert!(error(|a| a.state_dir = "/proc/no/such".into()).contains("CARREL_STATE_DIR"));
     }
 }

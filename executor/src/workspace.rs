@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, symlink},
     path::{Path, PathBuf},
 };
 
@@ -21,20 +21,33 @@ pub(crate) struct RunDirs {
     pub workspace: PathBuf,
     pub home: PathBuf,
     pub tmp: PathBuf,
+    pub matplotlib: PathBuf,
 }
 
 impl RunDirs {
     pub(crate) fn of(state_dir: &Path, uid: &str) -> Self {
         let run = runner::runs(state_dir).join(uid);
-        Self { workspace: run.join("workspace"), home: run.join("home"), tmp: run.join("tmp"), run }
+        Self {
+            workspace: run.join("workspace"),
+            home: run.join("home"),
+            tmp: run.join("tmp"),
+            matplotlib: run.join("matplotlib"),
+            run,
+        }
     }
 
     /// Makes them. The run's own directory must be new: this is the last guard against a second start.
-    pub(crate) fn create(&self) -> io::Result<()> {
+    ///
+    /// Matplotlib takes only a folder that it may write to, and what one program writes there, settings too, must not
+    /// reach another one. So each run has its own, with links to the caches that are warm.
+    pub(crate) fn create(&self, matplotlib_caches: &[PathBuf]) -> io::Result<()> {
         let mut private = fs::DirBuilder::new();
         private.mode(0o700).create(&self.run)?;
-        for dir in [&self.workspace, &self.home, &self.tmp] {
+        for dir in [&self.workspace, &self.home, &self.tmp, &self.matplotlib] {
             fs::DirBuilder::new().mode(0o755).create(dir)?;
+        }
+        for cache in matplotlib_caches {
+            symlink(cache, self.matplotlib.join(cache.file_name().unwrap_or_default()))?;
         }
         Ok(())
     }
@@ -144,8 +157,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("runs")).unwrap();
         let dirs = RunDirs::of(dir.path(), "u1");
-        dirs.create().unwrap();
+        let warm = dir.path().join("fonts.json");
+        fs::write(&warm, "warm").unwrap();
+        dirs.create(&[warm]).unwrap();
         assert!(dirs.workspace.is_dir() && dirs.home.is_dir() && dirs.tmp.is_dir());
-        assert_eq!(dirs.create().unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(dirs.matplotlib.join("fonts.json")).unwrap(), b"warm");
+        assert_eq!(dirs.create(&[]).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn build(
         Interpreter::Python | Interpreter::PythonOrShell => python(config, interpreter, job, &ends.results),
         Interpreter::Bash => bash(config, request, job)?,
     };
-    base_environment(&mut command, config, &interpreter.path, dirs);
+    base_environment(&mut command, &interpreter.path, dirs);
     // Last, so that the caller's values win over all of ours.
     command.envs(request.env.iter().map(|variable| (&variable.name, &variable.value)));
     command.current_dir(&dirs.workspace);
@@ -59,7 +59,7 @@ fn number(handle: &OwnedFd) -> String {
     handle.as_raw_fd().to_string()
 }
 
-fn base_environment(command: &mut Command, config: &Config, path: &OsStr, dirs: &RunDirs) {
+fn base_environment(command: &mut Command, path: &OsStr, dirs: &RunDirs) {
     command
         .env_clear()
         .env("PATH", path)
@@ -70,10 +70,8 @@ fn base_environment(command: &mut Command, config: &Config, path: &OsStr, dirs: 
         .env("PYTHONUNBUFFERED", "1")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("PYTHONIOENCODING", "utf-8")
+        .env("MPLCONFIGDIR", &dirs.matplotlib)
         .env("MPLBACKEND", "Agg");
-    if let Some(dir) = &config.mpl_config_dir {
-        command.env("MPLCONFIGDIR", dir);
-    }
 }
 
 fn connect(command: &mut Command, job: &Job, ends: &Ends) -> io::Result<()> {

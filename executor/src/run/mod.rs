@@ -157,7 +157,7 @@ async fn stage(
     body: RequestBody,
 ) -> Result<Staged, NeverStarted> {
     let dirs = RunDirs::of(&app.config.state_dir, uid);
-    dirs.create().map_err(NeverStarted::Prepare)?;
+    dirs.create(&app.config.matplotlib_caches).map_err(NeverStarted::Prepare)?;
     let workspace = Workspace::open(&dirs.workspace).map_err(NeverStarted::Prepare)?;
     let before = stage::inputs(&workspace, &request.inputs, body).await?;
     Ok(Staged { dirs, workspace, before })
