@@ -8,14 +8,55 @@ use nix::{
     unistd::Pid,
 };
 
+const EXECUTOR: &str = "carrel-executor";
+
 /// Ends the program of that name in that pod with SIGKILL; false when it is not on this machine.
 #[must_use]
 pub fn crash(program: &str, pod: &str) -> bool {
-    let entries = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
-    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let Some(pid) = pids.find(|pid| is_of_pod(*pid, program, pod)) else { return false };
+    let Some(pid) = find(program, pod) else { return false };
     kill(Pid::from_raw(pid), Signal::SIGKILL).expect("a process that runs");
     true
+}
+
+/// An executor that does not answer, as on a node that hangs; its program goes on. It is ended in any case.
+#[derive(Debug)]
+pub struct Silent {
+    pod: String,
+    pid: i32,
+}
+
+impl Silent {
+    /// Stops the executor of that pod, unless it is gone already.
+    #[must_use]
+    pub fn stop(pod: &str) -> Option<Self> {
+        let silent = Self { pod: pod.to_owned(), pid: find(EXECUTOR, pod)? };
+        silent.signal(Signal::SIGSTOP);
+        Some(silent)
+    }
+
+    /// Lets it answer again.
+    pub fn answer(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Nothing is sent to another process that has got its number meanwhile.
+    fn signal(&self, signal: Signal) {
+        if is_of_pod(self.pid, EXECUTOR, &self.pod) {
+            kill(Pid::from_raw(self.pid), signal).expect("a process that runs");
+        }
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+fn find(program: &str, pod: &str) -> Option<i32> {
+    let entries = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| is_of_pod(*pid, program, pod))
 }
 
 /// The kernel keeps 15 letters of a program's name, and a container has its pod's name in `HOSTNAME`.

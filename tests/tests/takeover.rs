@@ -9,11 +9,8 @@
 
 use std::{future::ready, time::Duration};
 
-use e2e::{Cluster, Counter, Process, eventually, kubectl::execution};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use e2e::{Cluster, Counter, Process, eventually, kubectl::execution, machine::Silent};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// Programs that are running, and programs that wait, when it happens.
@@ -26,44 +23,6 @@ fn preload() -> String {
         .into_iter()
         .find(|file| std::path::Path::new(file).exists());
     format!("LD_PRELOAD={}", found.expect("libfaketime: apt-get install faketime"))
-}
-
-/// An executor that does not answer, as on a node that hangs. It is ended in any case.
-struct Silent {
-    pod_uid: String,
-    pid: Pid,
-}
-
-impl Silent {
-    /// Stops the executor of that pod. Its program goes on.
-    fn stop(pod_uid: &str) -> Self {
-        let entries = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
-        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        let pid = pids.find(|pid| is_executor(*pid, pod_uid)).expect("an executor on this machine");
-        let silent = Self { pod_uid: pod_uid.to_owned(), pid: Pid::from_raw(pid) };
-        silent.signal(Signal::SIGSTOP);
-        silent
-    }
-
-    /// Nothing is sent to another process that has got its number meanwhile.
-    fn signal(&self, signal: Signal) {
-        if is_executor(self.pid.as_raw(), &self.pod_uid) {
-            kill(self.pid, signal).expect("a process that runs");
-        }
-    }
-}
-
-impl Drop for Silent {
-    fn drop(&mut self) {
-        self.signal(Signal::SIGKILL);
-    }
-}
-
-fn is_executor(pid: i32, pod_uid: &str) -> bool {
-    let read = |file| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    let variable = format!("CARREL_POD_UID={pod_uid}");
-    read("comm") == b"carrel-executor\n"
-        && read("environ").split(|byte| *byte == 0).any(|v| v == variable.as_bytes())
 }
 
 struct Bed {
@@ -114,14 +73,13 @@ impl Bed {
     /// Stops the executor of a pod that runs a program, and the leader for ever, and waits for the next one.
     async fn silence_one_and_change_the_leader(&mut self) -> (Silent, Process) {
         let kubectl = self.cluster.kubectl();
-        let pod = eventually("a program that is shown as running", async || {
+        let silent = eventually("a program that is shown as running, and its executor", async || {
+            // The one that was started last has most of its time before it.
             let path = "jsonpath={.items[?(@.status.phase==\"Running\")].status.podName}";
-            let pods = kubectl.run(&["get", "cex", "-o", path], "");
-            pods.split_whitespace().next().map(str::to_owned)
+            let pods = kubectl.run(&["get", "cex", "--sort-by={.status.startTime}", "-o", path], "");
+            Silent::stop(pods.split_whitespace().last()?)
         })
         .await;
-        let uid = kubectl.run(&["get", "pod", &pod, "-o", "jsonpath={.metadata.uid}"], "");
-        let silent = Silent::stop(&uid);
         let old = self.holder();
         self.leader.kill();
         let next = self.cluster.operator(&[]);
@@ -225,7 +183,7 @@ async fn a_pod_that_answers_again_in_time_loses_nothing() {
     let mut bed = bed().await;
     let (silent, _next) = bed.silence_one_and_change_the_leader().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    silent.signal(Signal::SIGCONT);
+    silent.answer();
     bed.check(COUNT);
 }
 
