@@ -14,6 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 cluster=tests/cluster/cluster.sh
 own=target/cluster/kubeconfig
+# kubectl of the pinned version, as `make` has it too.
+export PATH=$PWD/target/tools:$PATH
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
 
 say() { printf 'e2e: %s\n' "$*" >&2; }
