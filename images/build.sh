@@ -56,6 +56,9 @@ executor_base() { # ROOT
     echo 'sandbox:x:65532:' >>"$1/etc/group"
     python_environment "$1"
     rm -rf "$1"/var/{cache,log}/* "$1"/var/lib/apt/lists/* "$1"/tmp/* "$1/etc/resolv.conf" "$1/etc/hostname"
+    # A cache of fonts is believed only while their folders have the age they had, so these get the last one first.
+    find "$1"/usr/{,local/}share/fonts -newermt "@$epoch" -exec touch --no-dereference --date="@$epoch" {} +
+    chroot "$1" fc-cache --system-only
 }
 
 # The packages are fetched from outside, where the network is set up; only what compiles and warms runs inside.
@@ -74,7 +77,6 @@ python_environment() { # ROOT
     # Unchecked hashes instead of times, and one order of sets: the byte code of the same source is the same file.
     chroot "$root" env PYTHONHASHSEED=0 /opt/carrel/python/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         "/opt/carrel/python/lib/python$minor/site-packages"
-    chroot "$root" fc-cache --system-only
     chroot "$root" env PYTHONHASHSEED=0 MPLCONFIGDIR=/opt/carrel/python/mplconfig MPLBACKEND=Agg /opt/carrel/python/bin/python3 -s -P -c \
         'import io; from matplotlib import pyplot; pyplot.title("warm"); pyplot.savefig(io.BytesIO())'
 }

@@ -26,6 +26,7 @@ mod people;
 mod pods;
 mod policies;
 mod pools;
+mod programs;
 mod reuse;
 mod shared;
 mod tenants;
