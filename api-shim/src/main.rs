@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use api_shim::{
     App,
-    config::{self, Flags, Loaded},
+    config::{self, Flags, Loaded, Place},
     live_http,
 };
 use blobs::{Blobs, BlobsConfig};
@@ -27,10 +27,10 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let Loaded { shim: mut config, other, warnings, .. } =
-        config::load(&args.flags, &|name| std::env::var(name).ok())?;
+    let environment = |name: &str| std::env::var(name).ok();
+    let Loaded { shim: mut config, other, warnings, .. } = config::load(&args.flags, &environment)?;
     let _logs = telemetry::init_with("api-shim", other.logs()?)?;
-    for warning in warnings {
+    for warning in warnings.into_iter().chain(config::warnings(&args.flags, &environment, Place::Cluster)) {
         tracing::warn!("{warning}");
     }
     let client = kube::Client::try_default().await.context("no cluster is configured")?;

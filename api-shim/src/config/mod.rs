@@ -6,6 +6,7 @@
 //! | `reader.rs` | which value counts; the flags of the command line |
 //! | `values.rs` | how values are written |
 //! | `refused.rs` | variables that are refused or ignored |
+//! | `without_effect.rs` | settings that mean nothing where the front runs |
 //! | `load.rs` | settings → configuration |
 //! | `access.rs` | settings of who may come in, and the files of tokens and tenants |
 //! | `pool.rs` | settings of the pool and of other parts, checked and passed on |
@@ -17,10 +18,12 @@ mod reader;
 mod refused;
 pub mod settings;
 mod values;
+mod without_effect;
 
 pub use load::{Loaded, load};
 pub use pool::{GrpcSettings, OtherSettings, PoolSettings};
 pub use reader::{ConfigError, Environment, Flags};
+pub use without_effect::{Place, warnings, without_effect};
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -39,6 +39,12 @@ impl Flags {
     pub fn set(&mut self, setting: &Setting, value: impl Into<String>) {
         self.0.insert(setting.flag, value.into());
     }
+
+    /// The names under which a setting is set, that which counts first.
+    #[must_use]
+    pub fn names(&self, setting: &Setting, environment: Environment<'_>) -> Vec<String> {
+        Reader::new(self, environment).candidates(setting).map(|(name, _)| name).collect()
+    }
 }
 
 impl Args for Flags {

@@ -75,8 +75,10 @@ impl LogSettings {
         Ok(Self { level: parse_level(level.unwrap_or_default()), format })
     }
 
+    /// A name of our own, with `CARREL_` before it, wins.
     fn from_env() -> Result<Self, InitError> {
-        let read = |name| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        let read = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let read = |name: &str| read(&format!("CARREL_{name}")).or_else(|| read(name));
         Self::parse(read("LOG_LEVEL").as_deref(), read("LOG_FORMAT").as_deref())
     }
 

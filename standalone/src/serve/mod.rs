@@ -2,7 +2,7 @@
 //!
 //! | part | what is in this folder |
 //! |---|---|
-//! | settings of the HTTP front | `settings.rs`, `without_effect.rs` (pure) |
+//! | settings of the HTTP front | `settings.rs` (pure) |
 //! | refusals before anything is started | `checks.rs` (pure) |
 //! | the parts and how they are joined | `service.rs` |
 //! | live output, from the operator to the shim | `live.rs` |
@@ -23,11 +23,9 @@ mod demo;
 mod live;
 mod service;
 mod settings;
-mod without_effect;
 
 pub use service::Service;
 pub(crate) use settings::read as read_settings;
-pub(crate) use without_effect::why as has_no_effect;
 
 /// Serves until Ctrl-C or SIGTERM.
 pub fn main(args: ServeArgs) -> anyhow::Result<ExitCode> {

@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 
 use api_shim::{
     ShimConfig,
-    config::{ConfigError, Environment, Loaded, load, settings::ALL},
+    config::{self, ConfigError, Environment, Flags, Loaded, Place, load, settings::ALL},
 };
 use telemetry::LogSettings;
 
-use super::{checks, without_effect};
-use crate::args::{FrontFlags, ServeArgs};
+use super::checks;
+use crate::args::ServeArgs;
 
 /// What the service is started with, beside its own flags.
 #[derive(Debug, Clone)]
@@ -65,33 +65,23 @@ pub(crate) fn read(args: &ServeArgs, environment: Environment<'_>) -> Result<Set
         return Err(SettingsError::Backend);
     }
     let http_listen = shim.http_listen();
-    checks::addresses(&listen_name(&args.front, &set), &http_listen, args.kube_listen)?;
+    checks::addresses(&listen_name(args.front.flags(), &set), &http_listen, args.kube_listen)?;
+    let without_effect = config::warnings(args.front.flags(), &set, Place::OneMachine);
     let warm = pool.replicas.and_then(|replicas| u16::try_from(replicas).ok());
     Ok(Settings {
         front: shim,
         http_listen,
         warm_sandboxes: args.warm_sandboxes.or(warm),
         logs: LogSettings::parse(other.log_level.as_deref(), other.log_format)?,
-        warnings: warnings.into_iter().chain(without_effect(&args.front, &set)).collect(),
+        warnings: warnings.into_iter().chain(without_effect).collect(),
     })
 }
 
 /// What the HTTP addresses were set by.
-fn listen_name(flags: &FrontFlags, set: Environment<'_>) -> String {
+fn listen_name(flags: &Flags, set: Environment<'_>) -> String {
     let of_setting = ALL.iter().find(|setting| setting.flag == "http-listen");
     let mut names = of_setting.map(|setting| flags.names(setting, set)).unwrap_or_default().into_iter();
     names.next().unwrap_or_else(|| "HOST".to_owned())
-}
-
-/// One warning for each setting that is given and means nothing here.
-fn without_effect(flags: &FrontFlags, set: Environment<'_>) -> Vec<String> {
-    let warning = |setting| {
-        let why = without_effect::why(setting)?;
-        let names = flags.names(setting, set);
-        let verb = if names.len() > 1 { "are set and have" } else { "is set and has" };
-        (!names.is_empty()).then(|| format!("{} {verb} no effect in carrel serve: {why}", names.join(", ")))
-    };
-    ALL.iter().filter_map(warning).collect()
 }
 
 #[cfg(test)]
