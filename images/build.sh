@@ -73,7 +73,8 @@ python_environment() { # ROOT
         --python "$top/target/python/bin/python" --python-version "$minor" --target "$site" \
         --requirements "$top/executor/python/requirements.lock"
     mv "$site/bin/uv" "$root/opt/carrel/python/bin/uv"
-    rm -rf "${site:?}/bin"
+    # The commands of packages, and a second ffmpeg.
+    rm -rf "${site:?}/bin" "$site"/imageio_ffmpeg/binaries/ffmpeg-*
     # Unchecked hashes instead of times, and one order of sets: the byte code of the same source is the same file.
     chroot "$root" env PYTHONHASHSEED=0 /opt/carrel/python/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         "/opt/carrel/python/lib/python$minor/site-packages"
@@ -87,14 +88,15 @@ control_binaries() { # ROOT
 
 executor_binaries() { # ROOT
     install -D -m 0755 "$top/target/release/executor" "$1/usr/bin/carrel-executor"
+    install -D -m 0755 -t "$1/opt/carrel/bin" "$here"/programs/*
 }
 
 config() { # NAME
     case $1 in
         control) echo '{"User":"65532:65532","Env":["PATH=/usr/bin"],"WorkingDir":"/tmp"}' ;;
         executor) echo '{"User":"65532:65532","WorkingDir":"/tmp","Entrypoint":["/usr/bin/carrel-executor"],' \
-            '"Env":["PATH=/opt/carrel/python/bin:/usr/bin:/bin","CARREL_PYTHON=/opt/carrel/python/bin/python3",' \
-            '"CARREL_MPLCONFIGDIR=/opt/carrel/python/mplconfig"]}' ;;
+            '"Env":["PATH=/opt/carrel/python/bin:/opt/carrel/bin:/usr/bin:/bin","CARREL_PYTHON=/opt/carrel/python/bin/python3",' \
+            '"CARREL_MPLCONFIGDIR=/opt/carrel/python/mplconfig","CARREL_ENV_IMAGEIO_FFMPEG_EXE=/usr/bin/ffmpeg"]}' ;;
     esac
 }
 

@@ -92,6 +92,8 @@ pub(crate) struct Config {
     pub bash: Option<PathBuf>,
     /// `PATH` of the executor, which programs get too.
     pub path: OsString,
+    /// What the image has for its programs.
+    pub program_env: Vec<(OsString, OsString)>,
     /// Absolute.
     pub matplotlib_caches: Vec<PathBuf>,
     /// As the state directory, when it exists.
@@ -131,12 +133,22 @@ impl Config {
             python,
             bash,
             path: search,
+            program_env: program_env(env::vars_os()),
             matplotlib_caches: mpl_config_dir.map_or(Ok(Vec::new()), matplotlib_caches)?,
             termination_log: termination_log.canonicalize().unwrap_or(termination_log),
             outcome_patience: Duration::from_millis(outcome_patience_milliseconds),
             lifeline,
         })
     }
+}
+
+/// `CARREL_ENV_NAME` of the executor is `NAME` of each program.
+fn program_env(own: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    let named = |(name, value): (OsString, OsString)| {
+        let name = name.to_str()?.strip_prefix("CARREL_ENV_")?;
+        (!name.is_empty()).then(|| (name.into(), value))
+    };
+    own.filter_map(named).collect()
 }
 
 fn matplotlib_caches(path: PathBuf) -> Result<Vec<PathBuf>, ConfigError> {

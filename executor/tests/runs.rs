@@ -56,7 +56,10 @@ async fn without_stdin_there_is_an_end_of_file_at_once() {
 
 #[tokio::test]
 async fn the_environment_is_ours_and_not_the_executors() {
-    let executor = Executor::start().await;
+    let executor = Executor::start_with(|command| {
+        command.env("CARREL_ENV_NLTK_DATA", "/data").env("CARREL_ENV_HOME", "/elsewhere");
+    })
+    .await;
     let code = "import os, json; print(json.dumps(dict(os.environ))); print(os.getcwd())";
     let answer = executor.run(code).await.ok();
     let stdout = answer.stdout();
@@ -68,6 +71,7 @@ async fn the_environment_is_ours_and_not_the_executors() {
         "LANG",
         "MPLBACKEND",
         "MPLCONFIGDIR",
+        "NLTK_DATA",
         "PATH",
         "PYTHONDONTWRITEBYTECODE",
         "PYTHONIOENCODING",
@@ -75,6 +79,7 @@ async fn the_environment_is_ours_and_not_the_executors() {
         "TMPDIR",
     ];
     assert_eq!(names, expected);
+    assert_eq!(seen["NLTK_DATA"], "/data");
     for (name, folder) in [("HOME", "home"), ("TMPDIR", "tmp"), ("MPLCONFIGDIR", "matplotlib")] {
         assert!(seen[name].ends_with(&format!("/uid-1/{folder}")), "{seen:?}");
     }

@@ -28,6 +28,7 @@ pub(crate) fn build(
         Interpreter::Python | Interpreter::PythonOrShell => python(config, interpreter, job, &ends.results),
         Interpreter::Bash => bash(config, request, job)?,
     };
+    command.env_clear().envs(config.program_env.iter().map(|(name, value)| (name, value)));
     base_environment(&mut command, &interpreter.path, dirs);
     // Last, so that the caller's values win over all of ours.
     command.envs(request.env.iter().map(|variable| (&variable.name, &variable.value)));
@@ -61,7 +62,6 @@ fn number(handle: &OwnedFd) -> String {
 
 fn base_environment(command: &mut Command, path: &OsStr, dirs: &RunDirs) {
     command
-        .env_clear()
         .env("PATH", path)
         .env("HOME", &dirs.home)
         .env("TMPDIR", &dirs.tmp)

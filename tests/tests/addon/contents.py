@@ -34,7 +34,15 @@ for font in ("DejaVu Sans", "Liberation Serif", "Noto Sans"):
 # Here it would go if what the image brings were of no use.
 if os.path.exists(os.path.expanduser("~/.cache/fontconfig")):
     print("the font cache was made again")
-output("pandoc", "--to=html", "--output=page.html", text="# Größe")
-output("weasyprint", "page.html", "page.pdf")
+output("pandoc", "--metadata=pagetitle=page", "--pdf-engine-opt=--quiet", "--output=page.pdf", text="# Größe")
 print(output("pdftotext", "page.pdf", "-").split())
+MOVIE = """
+from moviepy import ColorClip, VideoFileClip
+ColorClip((64, 64), color=(255, 0, 0), duration=1).write_videofile("red.mp4", fps=5, logger=None)
+print(VideoFileClip("red.mp4").duration)
+"""
+print(output(sys.executable, "-c", MOVIE).strip())
+output("ffmpeg", "-i", "red.mp4", "red.gif")
+if not os.path.exists("red.gif"):
+    print("ffmpeg made no picture")
 print("looked")

@@ -11,6 +11,6 @@ async fn programs_find_what_the_documentation_promises() {
     let spec = json!({"code": include_str!("contents.py"), "timeoutMilliseconds": 120_000});
     let finished = addon.tenant("a").execute(&spec);
     let status = &finished["status"];
-    assert_eq!(status["stdout"]["text"], "['Größe']\nlooked\n", "{status:#}");
+    assert_eq!(status["stdout"]["text"], "['Größe']\n1.0\nlooked\n", "{status:#}");
     assert_eq!(status["reason"], "Completed", "{status:#}");
 }
