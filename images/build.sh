@@ -73,8 +73,9 @@ python_environment() { # ROOT
         --python "$top/target/python/bin/python" --python-version "$minor" --target "$site" \
         --requirements "$top/executor/python/requirements.lock"
     mv "$site/bin/uv" "$root/opt/carrel/python/bin/uv"
-    # The commands of packages, and a second ffmpeg.
+    # The commands of packages, which name the folder they were made in, and a second ffmpeg.
     rm -rf "${site:?}/bin" "$site"/imageio_ffmpeg/binaries/ffmpeg-*
+    sed -i '/^bin\//d' "$site"/*.dist-info/RECORD
     # Unchecked hashes instead of times, and one order of sets: the byte code of the same source is the same file.
     chroot "$root" env PYTHONHASHSEED=0 /opt/carrel/python/bin/python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         "/opt/carrel/python/lib/python$minor/site-packages"

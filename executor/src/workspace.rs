@@ -36,6 +36,11 @@ impl RunDirs {
         }
     }
 
+    /// What programs write to.
+    pub(crate) fn all(&self) -> [&PathBuf; 4] {
+        [&self.workspace, &self.home, &self.tmp, &self.matplotlib]
+    }
+
     /// Makes them. The run's own directory must be new: this is the last guard against a second start.
     ///
     /// Matplotlib takes only a folder that it may write to, and what one program writes there, settings too, must not
@@ -43,7 +48,7 @@ impl RunDirs {
     pub(crate) fn create(&self, matplotlib_caches: &[PathBuf]) -> io::Result<()> {
         let mut private = fs::DirBuilder::new();
         private.mode(0o700).create(&self.run)?;
-        for dir in [&self.workspace, &self.home, &self.tmp, &self.matplotlib] {
+        for dir in self.all() {
             fs::DirBuilder::new().mode(0o755).create(dir)?;
         }
         for cache in matplotlib_caches {

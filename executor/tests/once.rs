@@ -85,7 +85,8 @@ async fn an_acknowledged_uid_is_gone_and_never_started_again() {
     assert_eq!(executor.run("print(2)").await.refusal().0, 409);
     assert!(executor.inventory().await.runs.is_empty());
     let workspace = executor.workspace();
-    executor.until(async || !workspace.exists()).await;
+    let run = workspace.parent().unwrap();
+    executor.until(async || run.read_dir().unwrap().next().is_none()).await;
 }
 
 #[tokio::test]

@@ -75,9 +75,11 @@ impl Bed {
         let kubectl = self.cluster.kubectl();
         let silent = eventually("a program that is shown as running, and its executor", async || {
             // The one that was started last has most of its time before it.
-            let path = "jsonpath={.items[?(@.status.phase==\"Running\")].status.podName}";
-            let pods = kubectl.run(&["get", "cex", "--sort-by={.status.startTime}", "-o", path], "");
-            Silent::stop(pods.split_whitespace().last()?)
+            let shown = kubectl.list(&["cex"]);
+            let running =
+                shown.iter().map(|run| &run["status"]).filter(|status| status["phase"] == "Running");
+            let last = running.max_by_key(|status| status["startTime"].as_str())?;
+            Silent::stop(last["podName"].as_str()?)
         })
         .await;
         let old = self.holder();

@@ -29,9 +29,10 @@ const fn on_one_machine(why: &'static str) -> Why {
 }
 
 const POD: Why = Why {
-    cluster: Some("the SandboxPool says it, which is tenantDefaults.pool in the chart"),
+    cluster: Some("the SandboxPool says it"),
     one_machine: Some("it shapes pods on a cluster; here a sandbox is a process of this machine"),
 };
+const FIXED: Why = Why { cluster: Some("it is the same for all pods of this version"), ..POD };
 const REPLICAS: Why = Why { one_machine: None, ..POD };
 const GRPC: Why = everywhere("there is no gRPC listener");
 const FILES: Why = everywhere("files are not uploaded over HTTP in this version");
@@ -53,18 +54,20 @@ const WITHOUT_EFFECT: &[(&str, Why)] = &[
     ("executor-pod-spec-extra", POD),
     ("executor-pod-overrides", POD),
     ("executor-pod-queue-target-length", REPLICAS),
-    ("executor-pod-name-prefix", POD),
-    ("executor-service-account", POD),
+    ("executor-pod-name-prefix", FIXED),
+    ("executor-service-account", FIXED),
     ("executor-image-pull-policy", POD),
-    ("executor-run-as-user", POD),
-    ("executor-run-as-group", POD),
-    ("executor-fs-group", POD),
-    ("executor-read-only-root-filesystem", POD),
+    ("executor-run-as-user", FIXED),
+    ("executor-run-as-group", FIXED),
+    ("executor-fs-group", FIXED),
+    ("executor-read-only-root-filesystem", FIXED),
     ("executor-workspace-size-limit", POD),
-    ("executor-tmp-size-limit", POD),
+    ("executor-tmp-size-limit", FIXED),
     ("workspace-size-limit", POD),
     ("session-executor-image", POD),
     ("executor-namespace", on_one_machine("programs run in the namespace default")),
+    ("operator-namespace", on_one_machine("the operator is in the same process")),
+    ("operator-token-file", on_one_machine("the operator is in the same process")),
     ("file-storage-path", on_one_machine("everything is kept in --data-dir")),
     ("max-file-size-mb", FILES),
     ("session-max-lifetime-seconds", SESSIONS),
@@ -115,15 +118,15 @@ mod tests {
 
     #[test]
     fn what_belongs_to_the_pool_is_told_on_a_cluster_and_what_the_front_needs_is_not() {
-        let set =
-            ["KUBERNETES_EXECUTOR_POD_RESOURCES", "APP_EXECUTOR_POD_QUEUE_TARGET_LENGTH", "FILE_STORAGE_DIR"];
+        let set = ["KUBERNETES_EXECUTOR_POD_RESOURCES", "APP_EXECUTOR_POD_NAME_PREFIX", "FILE_STORAGE_DIR"];
         let environment = |name: &str| set.contains(&name).then(|| "x".to_owned());
         let said = |place| warnings(&Flags::default(), &environment, place);
         assert_eq!(
             said(Place::Cluster),
-            ["KUBERNETES_EXECUTOR_POD_RESOURCES", "APP_EXECUTOR_POD_QUEUE_TARGET_LENGTH"].map(|name| format!(
-                "{name} is set and has no effect: the SandboxPool says it, which is tenantDefaults.pool in the chart"
-            ))
+            [
+                "KUBERNETES_EXECUTOR_POD_RESOURCES is set and has no effect: the SandboxPool says it",
+                "APP_EXECUTOR_POD_NAME_PREFIX is set and has no effect: it is the same for all pods of this version",
+            ]
         );
         assert!(said(Place::OneMachine).iter().any(|text| text.starts_with("FILE_STORAGE_DIR is set")));
     }

@@ -22,7 +22,7 @@ pub(crate) async fn delete(
         // was used, also to one that is started again in its place.
         tokio::task::spawn_blocking(move || {
             let _alone = app.disk.lock();
-            for dir in [&dirs.workspace, &dirs.home, &dirs.tmp] {
+            for dir in dirs.all() {
                 if let Err(error) = remove_tree(dir) {
                     tracing::warn!(%error, dir = %dir.display(), "a directory of the run stays");
                 }

@@ -49,9 +49,11 @@ pub struct LogSettings {
 /// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// `LOG_FORMAT` names no format.
-    #[error("LOG_FORMAT is `{value}`; it must be plain or json")]
+    /// There is no such format.
+    #[error("{name} is `{value}`; it must be plain or json")]
     Format {
+        /// The variable.
+        name: String,
         /// What it says.
         value: String,
     },
@@ -67,19 +69,23 @@ impl LogSettings {
     /// Reads the values of `LOG_LEVEL` and `LOG_FORMAT`. An empty value counts as absent. A level that does
     /// not exist is INFO: the inherited services did so, and a typing error must not stop a service.
     pub fn parse(level: Option<&str>, format: Option<&str>) -> Result<Self, InitError> {
-        let format = match format.unwrap_or_default() {
-            text if text.is_empty() || text.eq_ignore_ascii_case("plain") => LogFormat::Plain,
-            text if text.eq_ignore_ascii_case("json") => LogFormat::Json,
-            text => return Err(InitError::Format { value: text.to_owned() }),
-        };
+        let format = parse_format("LOG_FORMAT", format.unwrap_or_default())?;
         Ok(Self { level: parse_level(level.unwrap_or_default()), format })
     }
 
-    /// A name of our own, with `CARREL_` before it, wins.
+    /// A name of our own, with `CARREL_` before it, wins. What loses is checked too.
     fn from_env() -> Result<Self, InitError> {
-        let read = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-        let read = |name: &str| read(&format!("CARREL_{name}")).or_else(|| read(name));
-        Self::parse(read("LOG_LEVEL").as_deref(), read("LOG_FORMAT").as_deref())
+        let read = |name: &str| {
+            let names = [format!("CARREL_{name}"), name.to_owned()];
+            let value = |name: &String| env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+            let set = names.into_iter().filter_map(|name| value(&name).map(|value| (name, value)));
+            set.filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>()
+        };
+        let (levels, formats) = (read("LOG_LEVEL"), read("LOG_FORMAT"));
+        let formats: Vec<_> =
+            formats.iter().map(|(name, value)| parse_format(name, value)).collect::<Result<_, _>>()?;
+        let level = levels.first().map_or("", |(_, value)| value);
+        Ok(Self { level: parse_level(level), format: formats.first().copied().unwrap_or_default() })
     }
 
     /// Which spans are sent, whatever is logged: ours.
@@ -91,6 +97,14 @@ impl LogSettings {
         let others =
             if self.level == LevelFilter::TRACE { self.level } else { self.level.min(LevelFilter::INFO) };
         Targets::new().with_default(others).with_targets(OWN_TARGETS.map(|name| (name, self.level)))
+    }
+}
+
+fn parse_format(name: &str, text: &str) -> Result<LogFormat, InitError> {
+    match text {
+        text if text.is_empty() || text.eq_ignore_ascii_case("plain") => Ok(LogFormat::Plain),
+        text if text.eq_ignore_ascii_case("json") => Ok(LogFormat::Json),
+        text => Err(InitError::Format { name: name.to_owned(), value: text.to_owned() }),
     }
 }
 
